@@ -9,6 +9,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // cargoCanary returns a program that leaves a trace, and a function that reports
@@ -171,6 +172,8 @@ func TestCargoToken(t *testing.T) {
 		name, config, credentials string
 		env                       [][2]string
 		registry                  string // of plugins.toml
+		old                       string // credentials without an ending
+		full                      bool   // read as the row above, in another form
 		says                      string // "" where it works
 	}{
 		{name: "in the settings", config: replaced + named + secret},
@@ -182,6 +185,12 @@ func TestCargoToken(t *testing.T) {
 		{name: "by the manifest", config: named + secret, registry: s.CrateIndex()},
 		{name: "through another source", config: "[source.crates-io]\nreplace-with = \"a\"\n[source.a]\nregistry = \"sparse+https://a.invalid/\"\nreplace-with = \"my-corp\"\n" + named + secret},
 		{name: "a helper beside the token", config: replaced + named + secret + "credential-provider = [\"" + program + "\"]\n"},
+		{name: "in old credentials", full: true, config: replaced + named, old: "[registries.my-corp]\n" + secret},
+		{name: "by the provider of tokens", full: true, config: replaced + named + secret + "credential-provider = \"cargo:token\"\n"},
+		{name: "by a list of it", full: true, config: replaced + named + secret + "credential-provider = [\"cargo:token\"]\n[registry]\nglobal-credential-providers = [\"cargo:token\"]\n"},
+		{name: "by an alias of it", full: true, config: replaced + named + secret + "credential-provider = \"mine\"\n[credential-alias]\nmine = [\"cargo:token\"]\n"},
+		{name: "beside a token of the default registry", full: true, config: replaced + named + secret + "[registry]\ntoken = \"other-canary\"\ndefault = \"my-corp\"\n"},
+		{name: "the scheme in capitals", full: true, config: replaced + strings.Replace(named, "http://", "HTTP://", 1) + secret},
 		{name: "included", config: "include = [\"more.toml\", { path = \"none.toml\", optional = true }]\n" + replaced},
 		{name: "none", config: replaced + named, says: "requires a token, but the settings of cargo have none"},
 		{name: "for another registry", config: "[registries.other]\nindex = \"sparse+" + other.CrateIndex() + "\"\n" + secret + replaced + named, says: "requires a token"},
@@ -191,7 +200,16 @@ func TestCargoToken(t *testing.T) {
 		{name: "wrong", config: replaced + named + "token = \"wrong-canary\"\n", says: "401"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for name, text := range map[string]string{"config.toml": tt.config, "credentials.toml": tt.credentials, "more.toml": named + secret} {
+			if tt.full {
+				testenv.OnlyFull(t, "another form of what the row above has")
+			}
+			for name, text := range map[string]string{"config.toml": tt.config, "credentials.toml": tt.credentials, "credentials": tt.old, "more.toml": named + secret} {
+				if text == "" {
+					if err := os.RemoveAll(filepath.Join(home, name)); err != nil {
+						t.Fatal(err)
+					}
+					continue
+				}
 				if err := os.WriteFile(filepath.Join(home, name), []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}

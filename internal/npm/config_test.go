@@ -187,7 +187,11 @@ func TestNPMCredentials(t *testing.T) {
 		"//port.example.com:8443/:_authToken=port-token\n//bare.example.com:_authToken=bare-token\n" +
 		"//user.example.com/:username=me\n//user.example.com/:_password=" + base64.StdEncoding.EncodeToString([]byte("p:w")) + "\n" +
 		"//both.example.com/:_auth=aaaa\n//both.example.com/:_authToken=token\n//half.example.com/:username=me\n" +
-		"//junk.example.com/:username=me\n//junk.example.com/:_password=%%%\n//var.example.com/:_authToken=${SOME_TOKEN}\n//none.example.com/:_authToken=${NO_SUCH_TOKEN}\n"})
+		"//junk.example.com/:username=me\n//junk.example.com/:_password=%%%\n//var.example.com/:_authToken=${SOME_TOKEN}\n//none.example.com/:_authToken=${NO_SUCH_TOKEN}\n" +
+		"  //space.example.com/:_authToken = \"quoted-token\" \n//CAPS.example.com/:_authToken=caps-token\n//[::1]:4873/:_authToken=six-token\n//127.0.0.1:4873/:_authToken=four-token\n" +
+		"//slash.example.com/npm:_authToken=slash-token\n//old.example.com/:always-auth=true\n//old.example.com/:email=me@example.com\n//old.example.com/:_authToken=old-token\n" +
+		"//helper.example.com/:tokenHelper=/nonexistent/helper\n//dollar.example.com/:_authToken=a$b\n//twice.example.com/:_authToken=one\n//twice.example.com/:_authToken=two\n" +
+		"//empty.example.com/:_authToken=\n//empty.example.com/:_auth=bWU6c2VjcmV0\n//enc.example.com/a%20b/:_authToken=enc-token\n"})
 	t.Setenv("SOME_TOKEN", "from-variable")
 	t.Setenv("npm_config_//env.example.com/:_authToken", "env-token")
 	c := readNPMConfig(t, filepath.Join(root, "work"))
@@ -219,6 +223,18 @@ func TestNPMCredentials(t *testing.T) {
 		{"https://junk.example.com/x", "", ""},
 		{"https://var.example.com/x", "", "Bearer from-variable"},
 		{"https://env.example.com/x", "", "Bearer env-token"},
+		{"https://space.example.com/x", "", "Bearer quoted-token"},
+		{"https://caps.example.com/x", "", ""}, // npm looks for what new URL says, in small letters
+		{"http://[::1]:4873/x", "", "Bearer six-token"},
+		{"http://127.0.0.1:4873/@a%2fx/-/x.tgz", "", "Bearer four-token"},
+		{"http://127.0.0.1:48730/x", "", ""},
+		{"https://slash.example.com/npm/x", "", "Bearer slash-token"},
+		{"https://old.example.com/x", "", "Bearer old-token"},
+		{"https://helper.example.com/x", "", ""},
+		{"https://dollar.example.com/x", "", "Bearer a$b"},
+		{"https://twice.example.com/x", "", "Bearer two"},
+		{"https://empty.example.com/x", "", basic("me:secret")},
+		{"https://enc.example.com/a%20b/x", "", "Bearer enc-token"},
 	} {
 		u, err := url.Parse(tt.url)
 		if err != nil {
