@@ -34,6 +34,7 @@ fetch install --entry entry.json --file protoc.zip=protoc.zip --out plugin`,
 		f.StringVar(&a.opts.out, "out", "", "the `DIR` to create; it must be missing or empty")
 		f.StringArrayVar(&a.opts.files, "file", nil, "a file that was downloaded already, by its key in the entry: `KEY=PATH`; may be repeated")
 		f.StringVar(&a.opts.library, "library", "", "of a runtime: write the library `NAME`, a project of Python or the key of a file, into the file --out")
+		f.StringArrayVar(&a.opts.with, "with", nil, "of a runtime of npm: the `FILE` with the entry of another one, whose packages go into the same folder; may be repeated")
 		f.StringVar(&a.opts.registries, "registries", "", "the `FILE` with the [registries] of the manifest, as JSON")
 		f.StringVar(&a.opts.mirrors, "mirrors", "", "the `FILE` with the mirrors of the manifest, as JSON")
 	},
@@ -48,14 +49,17 @@ func runInstall(ctx context.Context, a *app, _ []string) error {
 	if err := a.open(); err != nil {
 		return err
 	}
-	data, err := os.ReadFile(a.opts.entry)
-	if err != nil {
-		return err
+	entries := make([]*lock.Entry, 1+len(a.opts.with))
+	for i, name := range append([]string{a.opts.entry}, a.opts.with...) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if entries[i], err = lock.ParseEntry(name, data); err != nil {
+			return err
+		}
 	}
-	e, err := lock.ParseEntry(a.opts.entry, data)
-	if err != nil {
-		return err
-	}
+	e := entries[0]
 	if err := a.readGiven(e); err != nil {
 		return err
 	}
@@ -63,6 +67,7 @@ func runInstall(ctx context.Context, a *app, _ []string) error {
 	if platform == "" {
 		platform = a.host.Name
 	}
+	var err error
 	if a.dir, err = os.Getwd(); err != nil {
 		return err
 	}
@@ -75,11 +80,18 @@ func runInstall(ctx context.Context, a *app, _ []string) error {
 			return lock.Cell{}, a.installer.Library(ctx, e, platform, a.opts.library, file)
 		}
 	}
+	if len(entries) > 1 {
+		fill = func(dir string) (lock.Cell, error) {
+			return lock.Cell{}, a.installer.Packages(ctx, entries, platform, dir)
+		}
+	}
 	cell, err := publish(a.opts.out, fill)
 	if err != nil {
 		return err
 	}
-	a.told(ctx, e)
+	for _, e := range entries {
+		a.told(ctx, e)
+	}
 	if a.ui.JSON {
 		return a.ui.Data(install.Program{Plugin: e.Name, Version: e.Version, Platform: platform, Tree: a.opts.out,
 			Path: filepath.Join(a.opts.out, filepath.FromSlash(cell.Binary))})

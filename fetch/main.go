@@ -61,6 +61,7 @@ type options struct {
 	files          []string // likewise
 	registries     string   // likewise
 	library        string   // likewise
+	with           []string // likewise
 	mirrors        string   // likewise
 	bundle         string   // env
 	shell          string   // env, bundle

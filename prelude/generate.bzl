@@ -48,8 +48,9 @@ Generator = record(
     # Content for a file that the generator omits because it would be empty, if a
     # compiled library needs the file.
     fill = field(str | None, None),
-    # Library of [runtimes] that its code needs.
-    runtime = field(str, ""),
+    # Library of [runtimes] that its code needs, or a function that returns it for a
+    # version of the plugin.
+    runtime = field(str | typing.Callable[[str], str], ""),
     # What to add to plugins.toml for a plugin that the catalogue does not have.
     hint = field(str, ""),
 )

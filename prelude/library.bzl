@@ -121,7 +121,8 @@ def library(ctx: AnalysisContext, lang: Language) -> list[Provider]:
             extras.append((extra, {} if given == True else given))
     generators = pick_generators(ctx, known.get(plugin) or Generator(plugin = plugin), extras)
     for g in generators if ctx.attrs.locked_runtimes else []:
-        problem = misfit(toolchain.runtimes, lang.name, g.plugin, g.version, g.generator.runtime)
+        needs = g.generator.runtime
+        problem = misfit(toolchain.runtimes, lang.name, g.plugin, g.version, needs if type(needs) == "string" else needs(g.version))
         if problem:
             fail("{}: {}; or name libraries of your own: runtime = [...]".format(ctx.label.raw_target(), problem))
     info = _proto(ctx)

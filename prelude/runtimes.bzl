@@ -86,11 +86,13 @@ def declare_runtimes(lock: Table, own: dict[str, list[str]], visibility: list[st
         if language in own:
             groups = {"": own[language]} | {extra: [] for extra in rules.extras}
         else:
-            targets = _declare(language, rules, runtimes, visibility, how)
+            targets = rules.declare(language, rules, runtimes, visibility, how)
             groups = {"": []} | {extra: [] for extra in rules.extras}
             for name, target in targets.items():
                 fits = [spec.partition("@")[0] for spec in runtimes[name].fits]
-                groups[([extra for extra in rules.extras if extra in fits] + [""])[0]].append(target)
+                group = groups[([extra for extra in rules.extras if extra in fits] + [""])[0]]
+                if target not in group:
+                    group.append(target)
         for extra, deps in groups.items():
             rules.together(_group(language, extra).removeprefix("toolchains//:"), deps, visibility)
         for name, r in runtimes.items():
@@ -114,31 +116,76 @@ def _java_together(name: str, deps: Labels, visibility: list[str]) -> None:
 def _java_library(name: str, file: str) -> None:
     native.prebuilt_jar(name = name, binary_jar = file)
 
-# How a language has its libraries: `extras` are the plugins, enabled by an attribute of its
+def _typescript_together(name: str, deps: Labels, visibility: list[str]) -> None:
+    if len(deps) > 1:
+        fail("runtimes of typescript: name one target, whose output is a folder with node_modules in it, not {}".format(", ".join(deps)))
+    if deps:
+        native.alias(name = name, actual = deps[0], visibility = visibility)
+    else:
+        native.filegroup(name = name, srcs = [], visibility = visibility)
+
+def _packages_impl(ctx: AnalysisContext) -> list[Provider]:
+    out = ctx.actions.declare_output("packages/tree", dir = True, has_content_based_path = True)
+    names = list(ctx.attrs.entries)
+    others = [
+        cmd_args("--with", ctx.actions.write_json("packages/with/{}.json".format(name), ctx.attrs.entries[name], has_content_based_path = True))
+        for name in names[1:]
+    ]
+    run_fetch(ctx, "packages", ctx.attrs.entries[names[0]], out, *others)
+    return [DefaultInfo(default_output = out)]
+
+_packages = rule(
+    impl = _packages_impl,
+    doc = "A folder with the node_modules of all runtimes of TypeScript; created by `protobuf_plugins`.",
+    attrs = fetch_attrs() | {
+        "entries": attrs.dict(attrs.string(), attrs.dict(attrs.string(), attrs.any()), doc = "Input of `fetch`, by runtime."),
+    },
+)
+
+def _declare_packages(language: str, _rules: struct, runtimes: dict[str, struct], visibility: list[str], how: dict[str, typing.Any]) -> dict[str, str]:
+    """Declares one folder for all runtimes, which is where node looks for them."""
+    name = language + "-packages"
+    if runtimes:
+        _packages(name = name, entries = _entries(language, runtimes), visibility = visibility, **how)
+    return {runtime: ":" + name for runtime in runtimes}
+
+# How a language has its libraries: `declare` declares the targets of runtimes, and returns
+# them by runtime; `extras` are the plugins, enabled by an attribute of its
 # rule, that have their own runtimes; `library` declares that of one file; `together`
 # one that stands for others; `out` is the name of the file of a library.
 _RULES = {
     "java": struct(
+        declare = lambda *args: _declare(*args),
         extras = ["protoc-gen-grpc-java"],
         library = _java_library,
         out = lambda library: library.rpartition("/")[2],
         together = _java_together,
     ),
     "python": struct(
+        declare = lambda *args: _declare(*args),
         extras = ["grpcio-tools"],
         library = _python_library,
         out = lambda library: library + ".whl",
         together = _python_together,
     ),
+    "typescript": struct(
+        declare = _declare_packages,
+        extras = [],
+        together = _typescript_together,
+    ),
 }
+
+def _entries(language: str, runtimes: dict[str, struct]) -> dict[str, Table]:
+    """Returns the input of `fetch` for runtimes, by their names."""
+    return {
+        name: {"locked": r.locked, "name": "{}{}/{}".format(RUNTIMES, language, name), "runtime": None, "version": r.version}
+        for name, r in runtimes.items()
+    }
 
 def _declare(language: str, rules: struct, runtimes: dict[str, struct], visibility: list[str], how: dict[str, typing.Any]) -> dict[str, str]:
     """Declares a library for each file, and one for each runtime with its dependencies."""
     libraries = libraries_of(runtimes)
-    entries = {
-        name: {"locked": r.locked, "name": "{}{}/{}".format(RUNTIMES, language, name), "runtime": None, "version": r.version}
-        for name, r in runtimes.items()
-    }
+    entries = _entries(language, runtimes)
     for library, by_platform in libraries.items():
         _library(
             name = "{}-file-{}".format(language, library),
