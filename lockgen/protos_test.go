@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -450,6 +451,85 @@ func TestProtosCloudEvents(t *testing.T) {
 	v := p.locked().Plugins["protos/cloudevents"]["1.0.2"]
 	if v == nil || folders(v) != `{".":{"files":["cloudevents.proto"]}}` || v.Files["v1.0.2.tar.gz"].URL != "https://github.com/cloudevents/spec/archive/refs/tags/v1.0.2.tar.gz" {
 		t.Errorf("%+v\n%s", v, p.read("plugins.lock.toml"))
+	}
+}
+
+// readingProtoc is a protoc that finds files in folders, and refuses those that say so.
+const readingProtoc = `#!/bin/sh
+if [ "$1" = --version ]; then echo libprotoc 1; exit 0; fi
+folders=
+while read -r line; do
+  case $line in
+  -I*) folders="$folders ${line#-I}" ;;
+  --*) ;;
+  *)
+    for dir in $folders; do
+      if [ -f "$dir/$line" ]; then
+        while read -r text; do
+          case $text in *refuse*) echo "$line:2:1: Expected something else." >&2; exit 1 ;; esac
+        done < "$dir/$line"
+        continue 2
+      fi
+    done
+    echo "$line: File not found." >&2
+    exit 1 ;;
+  esac
+done < "${1#@}"
+`
+
+// TestProtosRead: the locked protoc reads every file of every package, with those that
+// it imports; what it refuses is not locked.
+func TestProtosRead(t *testing.T) {
+	t.Parallel()
+	host, ok := lock.Host()
+	if !ok || runtime.GOOS == "windows" {
+		t.Skip("the protoc of this test is a shell script")
+	}
+	for _, tt := range []struct {
+		name, protoc string // entry of the protoc, "" for none
+		text         string // of a file that imports another package
+		class        fault.Class
+		says         []string
+	}{
+		{"good", readingProtoc, "", fault.OK, nil},
+		{"refused", readingProtoc, "// refuse\n", fault.Integrity, []string{"protos/acme 1.0.0: protoc 1.0 does not read it", "acme/v1/a.proto:2:1: Expected something else.", "lockgen update --no-smoke", "nothing was written"}},
+		{"no protoc", "", "// refuse\n", fault.OK, []string{"no protoc is locked that runs here", "run: lockgen add protoc"}},
+	} {
+		p := newPlace(t)
+		entries := p.archive("base", map[string]string{"base/b.proto": proto()}, "") + p.archive("acme", map[string]string{"acme/v1/a.proto": proto("base/b.proto") + tt.text, "acme/v1/c.proto": proto("acme/v1/a.proto")}, "")
+		text := "platforms = [\"" + host.Name + "\"]\n[plugins]\n"
+		if tt.protoc != "" {
+			text += "protoc = { version = \"1.0\", source = \"" + p.server.File("/protoc", []byte(tt.protoc)) + "\", binary = \"protoc\" }\n"
+		}
+		p.write("plugins.toml", text+"[protos]\n"+entries)
+		if tt.class != fault.OK {
+			p.fails(tt.class, tt.says, "update")
+			p.ok("update", "--no-smoke")
+			continue
+		}
+		_, talk := p.ok("update")
+		for _, word := range tt.says {
+			if !strings.Contains(talk, word) {
+				t.Errorf("%s: no %q in\n%s", tt.name, word, talk)
+			}
+		}
+		if tt.says == nil && strings.Contains(talk, "none has read") {
+			t.Errorf("%s:\n%s", tt.name, talk)
+		}
+	}
+	if !testenv.Full() {
+		return
+	}
+	p := newPlace(t)
+	for text, says := range map[string]string{
+		"message A { nothing b = 1; }\n":                                     `: a.proto:2:13: "nothing" is not defined`,
+		"message A { int32 b = 1; int32 c = 1; }\n":                          ": a.proto:2:36: Field number 1 has already been used",
+		"option (nowhere) = true;\n":                                         ": a.proto:2:8: Option \"(nowhere)\" unknown",
+		strings.Repeat("message A {", 200) + strings.Repeat("}", 200) + "\n": ": a.proto:3:1: Reached end of input",
+	} {
+		p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n[plugins]\nprotoc = \"36.2\"\n[policy]\nminimum-release-age = \"0d\"\n[protos]\n"+p.archive("acme", map[string]string{"a.proto": proto() + text}, ""))
+		p.cache = t.TempDir()
+		p.fails(fault.Integrity, []string{"protoc 36.2 does not read it", says}, "update")
 	}
 }
 

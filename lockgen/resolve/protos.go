@@ -197,10 +197,17 @@ func (u *update) parse(ctx context.Context, i *install.Installer, packages []*pr
 			return nil, err
 		case err != nil:
 			failures = append(failures, failure{w: wants[p.Name], err: fault.Errorf(fault.Integrity,
-				"take another version of it or of protoc, or leave the file out with files of its entry; to lock it unread: lockgen update --no-smoke", "protoc %s does not read it: %w", protoc.Version, err)})
+				"take another version of it or of protoc, or leave the file out with files of its entry; to lock it unread: lockgen update --no-smoke", "protoc %s does not read it: %s", protoc.Version, refusal(err, dirs[p.Name]))})
 		}
 	}
 	return failures, nil
+}
+
+// refusal is what protoc says of files in a folder, with their import paths and each
+// line once.
+func refusal(err error, dir string) string {
+	text := strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), "")
+	return strings.Join(slices.Compact(strings.Split(text, "; ")), "; ")
 }
 
 // orphans refuses a lock in which a proto package imports one that is gone.
