@@ -249,6 +249,10 @@ func (p *sumParser) line(n int, line string) {
 			file = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r").Replace(file)
 		} else if !p.is(file, false) {
 			file = p.uncommented(file)
+			// A size may be before the name, or behind it.
+			if w := p.count(file); w.ours && w.left == 0 && len(w.digests) == 0 && !w.foreign {
+				file = p.name
+			}
 		}
 		p.found(n, file, escaped, "", word)
 		return
@@ -404,7 +408,7 @@ func digestOf(word string) (digest string, foreign bool) {
 
 // decoration lists words that do not affect which file or digest is meant.
 var decoration = map[string]bool{
-	"file": true, "filename": true, "name": true, "asset": true, "checksum": true, "checksums": true, "sum": true, "hash": true, "digest": true,
+	"file": true, "files": true, "asset": true, "assets": true, "filename": true, "name": true, "checksum": true, "checksums": true, "sum": true, "hash": true, "digest": true,
 	"sha": true, "hex": true, "size": true, "bytes": true, "byte": true, "kb": true, "mb": true, "kib": true, "mib": true, "for": true, "of": true, "is": true,
 }
 
@@ -415,7 +419,7 @@ func (p *sumParser) words(n int, line string) {
 	p.separate(line)
 	switch {
 	case w.size == 0 && w.foreign || len(w.digests) == 0:
-		p.entitle(line, w)
+		p.entitle(line)
 		if w.ours && p.bare == 0 {
 			p.bare = n
 		}
@@ -445,11 +449,24 @@ type sumWords struct {
 	left    int  // words with an unknown meaning
 }
 
+// wordsOf returns the words of a line without the marks of a list or a table, of bold
+// text and of XML.
+func wordsOf(line string) []string {
+	words := strings.FieldsFunc(line, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("|,;\"'`=<>()[]{}", r) })
+	for i, word := range words {
+		word = strings.Trim(strings.TrimRight(strings.TrimRight(word, "*"), ":"), "*")
+		if bare := strings.Trim(word, "/."); decoration[strings.ToLower(bare)] || naming[strings.ToLower(bare)] || algorithmWord(bare) {
+			word = bare
+		}
+		words[i] = word
+	}
+	return words
+}
+
 // count classifies the words of a line.
 func (p *sumParser) count(line string) (w sumWords) {
 	foreignDigest := false
-	for _, word := range strings.FieldsFunc(line, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("|,;\"'`=<>()[]{}", r) }) {
-		word = strings.Trim(strings.TrimRight(strings.TrimRight(word, "*"), ":"), "*")
+	for _, word := range wordsOf(line) {
 		if before, after, ok := strings.Cut(word, ":"); ok && p.is(before, false) {
 			w.ours, word = true, after
 		}

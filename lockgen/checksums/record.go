@@ -1,7 +1,9 @@
 package checksums
 
 import (
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // A record is what several lines say of one file: its name in one, its digests in
@@ -50,28 +52,39 @@ func (p *sumParser) separate(line string) {
 	}
 }
 
-// entitle takes a line without a digest as the name of the record: behind a key for
-// names, as in JSON, or before a colon that ends the line.
-func (p *sumParser) entitle(line string, w sumWords) {
-	key, value, _ := strings.Cut(strings.Replace(strings.TrimPrefix(line, "- "), "=", ":", 1), ":")
-	key, value = strings.ToLower(strings.Trim(key, " \"'")), strings.Trim(value, " \"',")
-	switch named := naming[key] && value != ""; {
-	case named, strings.HasSuffix(line, ":") && (w.ours && w.left == 0 || looksLikeFile(line)):
+// entitle takes a line without a digest as the name of the record: behind a word for
+// names, as in JSON, before a colon that ends the line, or in the brackets of a section.
+func (p *sumParser) entitle(line string) {
+	key, names := false, []string(nil)
+	for _, word := range wordsOf(line) {
+		switch lower := strings.ToLower(word); {
+		case naming[lower]:
+			key = true
+		case decoration[lower] || algorithmWord(word) || !strings.ContainsFunc(word, unicode.IsLetter):
+		default:
+			names = append(names, word)
+		}
+	}
+	ours := slices.ContainsFunc(names, func(word string) bool { return p.is(word, false) })
+	file := slices.ContainsFunc(names, looksLikeFile)
+	switch {
+	case len(names) != 1:
+		return
+	case key, ours && strings.HasSuffix(line, ":"), file && strings.HasSuffix(line, ":"), (ours || file) && strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]"):
 		if p.record.known {
 			p.endRecord()
 		}
-		p.record.known = true
-		p.record.ours = named && p.is(value, false) || !named && w.ours && w.left == 0
+		p.record.known, p.record.ours = true, ours
 	}
 }
 
-// looksLikeFile reports whether a word of a line has a dot within it.
-func looksLikeFile(line string) bool {
-	for _, word := range strings.Fields(line) {
-		word = strings.Trim(word, ".:,\"'`")
-		if i := strings.LastIndexByte(word, '.'); i > 0 && i < len(word)-1 {
-			return true
-		}
-	}
-	return false
+func algorithmWord(word string) bool {
+	_, ok := algorithms[normal(word)]
+	return ok
+}
+
+// looksLikeFile reports whether a word has a dot within it.
+func looksLikeFile(word string) bool {
+	i := strings.LastIndexByte(word, '.')
+	return i > 0 && i < len(word)-1
 }

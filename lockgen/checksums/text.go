@@ -10,8 +10,8 @@ import (
 
 var (
 	// tag is one of HTML, hidden what a reader of the page does not see, and lineEnd
-	// a tag at which a line of it ends.
-	tag     = regexp.MustCompile(`</?[A-Za-z][^<>]*>|<!(?i:doctype)[^<>]*>`)
+	// a tag at which a line of it ends. Those of XML say something.
+	tag     = regexp.MustCompile(`(?i)</?(?:a|abbr|article|b|body|br|button|center|code|col|colgroup|dd|details|div|dl|dt|em|font|footer|form|h[1-6]|head|header|hr|html|i|img|kbd|li|link|main|meta|nav|ol|p|pre|samp|section|small|span|strong|summary|sub|sup|table|tbody|td|tfoot|th|thead|title|tr|tt|u|ul|var)(?:\s[^<>]*)?/?>|<!doctype[^<>]*>`)
 	hidden  = regexp.MustCompile(`(?is)<!--.*?-->|<script\b.*?</script\s*>|<style\b.*?</style\s*>`)
 	lineEnd = regexp.MustCompile(`(?i)^</?(?:br|p|div|tr|li|ul|ol|pre|table|dt|dl|h[1-6])\b`)
 )
