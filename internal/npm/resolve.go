@@ -137,6 +137,12 @@ func (n *Client) Resolve(ctx context.Context, registry Registry, name, version s
 		return nil, err
 	}
 	defer loop.Close()
+	if err := up.has(loop.Base, name, version); err != nil { // npm need not start to learn that
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("npm package %s@%s: %w", name, version, err)
+	}
 	title := "npm install --package-lock-only " + name + "@" + version
 	run, err := n.sandboxed(title, scratch, loop, []string{
 		// Remote dependencies are allowed because npm counts a tarball as one

@@ -14,7 +14,9 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 func TestResolve(t *testing.T) {
@@ -78,15 +80,23 @@ func TestResolve(t *testing.T) {
 		t.Errorf("alien: %+v, %v", l, err)
 	}
 
-	_, err = n.Resolve(t.Context(), here, "gen", "9.9.9", nil, nil)
-	fake.WantFault(t, err, fault.Upstream, "gen@9.9.9", "ETARGET")
+	_, err = n.Resolve(t.Context(), here, "gen", "^9", nil, nil)
+	fake.WantFault(t, err, fault.Upstream, "gen@^9", "ETARGET")
+	// npm does not start for what the registry does not have.
+	var starts testenv.Starts
+	watched := proc.Watch(t.Context(), starts.Add)
+	_, err = n.Resolve(watched, here, "gen", "9.9.9", nil, nil)
+	fake.WantFault(t, err, fault.Upstream, "gen@9.9.9", "no such version")
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing version is not fs.ErrNotExist: %v", err)
 	}
-	_, err = n.Resolve(t.Context(), here, "nothing", "1.0.0", nil, nil)
+	_, err = n.Resolve(watched, here, "nothing", "1.0.0", nil, nil)
 	fake.WantFault(t, err, fault.Upstream, "nothing@1.0.0", "404", s.URL)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a missing package is not fs.ErrNotExist: %v", err)
+	}
+	if starts.Count("") > 0 {
+		t.Error("npm was started to learn that")
 	}
 	for _, version := range []string{"file:../x", "x.tgz", "some/repository", "../x", ""} {
 		_, err = n.Resolve(t.Context(), here, "gen", version, nil, nil)

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
@@ -93,7 +95,7 @@ func (u *upstream) answer(base, path string, w http.ResponseWriter, r *http.Requ
 		http.NotFound(w, r)
 		return
 	}
-	data, err := u.known.Do(path, func() ([]byte, error) { return u.document(base, path) })
+	data, err := u.seen(base, path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		u.mu.Lock()
@@ -106,6 +108,27 @@ func (u *upstream) answer(base, path string, w http.ResponseWriter, r *http.Requ
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(data)
 	}
+}
+
+// seen returns the document of a package that npm sees, which the registry is
+// asked for once.
+func (u *upstream) seen(base, name string) ([]byte, error) {
+	return u.known.Do(name, func() ([]byte, error) { return u.document(base, name) })
+}
+
+// has asks the registry for a package and for one version of it, if that is an
+// exact one. If there is no such package or version, the error matches
+// [fs.ErrNotExist].
+func (u *upstream) has(base, name, version string) error {
+	if _, err := u.seen(base, name); err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if _, ok := u.facts[name+"@"+version]; !ok && semver.Canonical("v"+version) == "v"+version {
+		return fault.Missingf(fault.Upstream, "use a version that the registry has", "the registry has no such version")
+	}
+	return nil
 }
 
 // elsewhere is for [proc.NewLoopback]. Only something bundled in a tarball can
