@@ -12,13 +12,13 @@ import (
 
 // fromEnvironment lets the clients of this machine ask the place's server, as a
 // person's settings do where there is no plugins.toml yet.
-func (p *place) fromEnvironment(t *testing.T) {
-	t.Setenv("npm_config_registry", p.server.URL+"/")
-	t.Setenv("PIP_INDEX_URL", p.server.URL+"/simple/")
-	t.Setenv("PIP_CONFIG_FILE", os.DevNull)
+func (p *place) fromEnvironment() {
+	p.setenv("npm_config_registry", p.server.URL+"/")
+	p.setenv("PIP_INDEX_URL", p.server.URL+"/simple/")
+	p.setenv("PIP_CONFIG_FILE", os.DevNull)
 	// Of other sources of what a test adds nothing is there, wherever it runs.
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy"} {
-		t.Setenv(name, "http://127.0.0.1:9")
+		p.setenv(name, "http://127.0.0.1:9")
 	}
 }
 
@@ -40,9 +40,10 @@ var twoPlatforms = []string{"--platform", "windows-x86_64", "--platform", "linux
 // TestAddFromNothing: in an empty folder one command makes the manifest, adds
 // what the plugin needs, locks, and says what comes next.
 func TestAddFromNothing(t *testing.T) {
+	t.Parallel()
 	needNPM(t)
 	p := newPlace(t)
-	p.fromEnvironment(t)
+	p.fromEnvironment()
 	p.publishNode("22.1.0")
 	p.publishNode("24.19.0")
 	p.publishProtoc("29.0")
@@ -117,9 +118,10 @@ func TestAddNeeds(t *testing.T) {
 
 // TestAddGo: a plugin that Go compiles brings Go.
 func TestAddGo(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
-	p.fromEnvironment(t)
-	t.Setenv("GOPROXY", p.server.GoProxy())
+	p.fromEnvironment()
+	p.setenv("GOPROXY", p.server.GoProxy())
 	p.publishProtoc("30.2")
 	p.server.Module(fake.Module{Path: "google.golang.org/protobuf", Version: "v1.36.0", Files: map[string]string{
 		"go.mod": "module google.golang.org/protobuf\n\ngo 1.21\n", "cmd/protoc-gen-go/main.go": "package main\n\nfunc main() {}\n",

@@ -31,9 +31,9 @@ func cargoCanary(t *testing.T) (program string, check func(what string)) {
 	}
 }
 
-// canaries puts programs before all others on PATH that leave a trace, and
-// points every variable at one that may name a program.
-func canaries(t *testing.T, programs, variables string) (program string, check func(what string)) {
+// canaries puts programs before all others on the PATH of the place that leave a
+// trace, and points every variable at one that may name a program.
+func (p *place) canaries(t *testing.T, programs, variables string) (program string, check func(what string)) {
 	t.Helper()
 	program, check = cargoCanary(t)
 	dir := t.TempDir()
@@ -42,9 +42,9 @@ func canaries(t *testing.T, programs, variables string) (program string, check f
 			t.Skipf("needs symbolic links: %v", err)
 		}
 	}
-	t.Setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	p.setenv("PATH", dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
 	for _, name := range strings.Fields(variables) {
-		t.Setenv(name, program)
+		p.setenv(name, program)
 	}
 	return program, check
 }
@@ -52,17 +52,18 @@ func canaries(t *testing.T, programs, variables string) (program string, check f
 // TestCargoProject: what the user's repository and settings say of their own
 // code changes nothing about a plugin and runs nothing. The registry counts.
 func TestCargoProject(t *testing.T) {
-	home := needCargo(t)
-	s := fake.New(t)
+	t.Parallel()
+	p, home := newCargoPlace(t)
+	s := p.server
 	crates(s)
-	program, check := canaries(t, "git ssh cc gcc ld lld clang sccache cargo-credential-x cargo-fetch cargo-generate-lockfile cargo-metadata",
+	program, check := p.canaries(t, "git ssh cc gcc ld lld clang sccache cargo-credential-x cargo-fetch cargo-generate-lockfile cargo-metadata",
 		`RUSTC RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER RUSTDOC CARGO CARGO_BUILD_RUSTC CARGO_BUILD_RUSTC_WRAPPER CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER CARGO_BUILD_RUSTDOC
 		CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS CARGO_REGISTRY_CREDENTIAL_PROVIDER
 		CARGO_REGISTRIES_MINE_CREDENTIAL_PROVIDER GIT_SSH GIT_SSH_COMMAND GIT_ASKPASS GIT_EXEC_PATH GIT_PROXY_COMMAND SSH_ASKPASS CC LD`)
-	t.Setenv("CARGO_NET_GIT_FETCH_WITH_CLI", "true")
-	t.Setenv("CARGO_NET_OFFLINE", "true")
-	t.Setenv("CARGO_ENCODED_RUSTFLAGS", "-Clinker="+program)
-	t.Setenv("RUSTUP_TOOLCHAIN", "no-such-toolchain")
+	p.setenv("CARGO_NET_GIT_FETCH_WITH_CLI", "true")
+	p.setenv("CARGO_NET_OFFLINE", "true")
+	p.setenv("CARGO_ENCODED_RUSTFLAGS", "-Clinker="+program)
+	p.setenv("RUSTUP_TOOLCHAIN", "no-such-toolchain")
 	registry := "[source.crates-io]\nreplace-with = \"mine\"\n[source.mine]\nregistry = \"sparse+" + s.CrateIndex() + "\"\n"
 	write := func(name, text string) {
 		t.Helper()
@@ -96,7 +97,7 @@ git-fetch-with-cli = true
 `)
 	lockOf := func(t *testing.T, files map[string]string) string {
 		t.Helper()
-		p := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: s}
+		p := p.another(t)
 		p.write("plugins.toml", "platforms = [\"linux-aarch64\", \"windows-x86_64\"]\n\n"+acme+"[policy]\nbuild-scripts = [\"acme\"]\n")
 		for name, text := range files {
 			write(p.path(name), text)
@@ -142,7 +143,7 @@ git-fetch-with-cli = true
 		"no authorities there": {map[string]string{".cargo/config.toml": "[http]\ncainfo = \"none.pem\"\n"}, []string{"none.pem"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: s}
+			p := p.another(t)
 			p.write("plugins.toml", "platforms = [\"linux-x86_64\"]\n"+acme)
 			for name, text := range tt.files {
 				write(p.path(name), text)
@@ -156,9 +157,10 @@ git-fetch-with-cli = true
 // TestCargoToken: a registry that demands a token gets it, for its index and its
 // crates, from wherever the user's cargo has it; nobody else does.
 func TestCargoToken(t *testing.T) {
-	home := needCargo(t)
+	t.Parallel()
+	p, home := newCargoPlace(t)
 	const token = "Bearer s3cret-canary"
-	s, other := fake.New(t), fake.New(t)
+	s, other := p.server, fake.New(t)
 	s.CrateToken(token)
 	s.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Deps: []fake.CrateDep{{Name: "leaf", Req: "^1"}}, Files: map[string]string{"src/main.rs": mainFile}})
 	s.Crate(fake.Crate{Name: "leaf", Version: "1.0.0"})
@@ -214,10 +216,10 @@ func TestCargoToken(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			p := p.another(t)
 			for _, kv := range tt.env {
-				t.Setenv(kv[0], kv[1])
+				p.setenv(kv[0], kv[1])
 			}
-			p := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: s}
 			text := "platforms = [\"linux-x86_64\"]\n" + acme
 			if tt.registry != "" {
 				text += fmt.Sprintf("[registries]\ncargo = %q\n", tt.registry)
@@ -253,7 +255,7 @@ func TestCargoToken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: other}
+	p.server = other
 	p.write("plugins.toml", "platforms = [\"linux-x86_64\"]\n"+acme+"[registries]\ncargo = \""+other.CrateIndex()+"\"\n")
 	p.ok("update")
 	if len(other.Requests("")) == 0 {

@@ -18,17 +18,18 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
-// needCargo skips where no cargo is, and gives it a home of its own.
-func needCargo(t *testing.T) (home string) {
+// newCargoPlace is a place where cargo has a home of its own. It skips where no
+// cargo is.
+func newCargoPlace(t *testing.T) (p *place, home string) {
 	t.Helper()
 	testenv.Real(t, "it starts cargo")
 	if _, err := cargo.Find(t.Context()); err != nil {
 		t.Skipf("no cargo to try with: %v", err)
 	}
-	home = t.TempDir()
-	t.Setenv("CARGO_HOME", home)
-	t.Setenv("CARGO_NET_RETRY", "0")
-	return home
+	p, home = newPlace(t), t.TempDir()
+	p.setenv("CARGO_HOME", home)
+	p.setenv("CARGO_NET_RETRY", "0")
+	return p, home
 }
 
 const mainFile = "fn main() {}\n"
@@ -68,8 +69,8 @@ func (p *place) cargoManifest(text string) {
 const acme = "[plugins.acme]\nversion = \"1.0.0\"\nsource = \"cargo:protoc-gen-acme\"\nbinary = \"protoc-gen-acme\"\n"
 
 func TestCargo(t *testing.T) {
-	needCargo(t)
-	p := newPlace(t)
+	t.Parallel()
+	p, _ := newCargoPlace(t)
 	crates(p.server)
 	p.cargoManifest(acme)
 	p.fails(fault.Policy, []string{"plugins.toml:6", "runs code of 1 of its crates", "only-windows-1.0.0", `build-scripts = ["acme"]`}, "update")
@@ -156,8 +157,8 @@ func TestCargo(t *testing.T) {
 
 // A crate's own Cargo.lock decides, where it has one.
 func TestCargoOwnLock(t *testing.T) {
-	needCargo(t)
-	p := newPlace(t)
+	t.Parallel()
+	p, _ := newCargoPlace(t)
 	p.server.Crate(fake.Crate{Name: "leaf", Version: "1.1.0"})
 	old := p.server.Crate(fake.Crate{Name: "leaf", Version: "1.0.0", Yanked: true})
 	own := func(source, checksum string) fake.Crate {
@@ -190,7 +191,7 @@ func TestCargoOwnLock(t *testing.T) {
 		{"other registry", "registry+https://example.com/index", old.SHA256, fault.Policy, []string{"from another registry", "#direct-references"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			q := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: p.server}
+			q := p.another(t)
 			c := own(tt.source, tt.checksum)
 			if tt.source == "" {
 				c.Files["Cargo.lock"] = regexp.MustCompile(`(?m)^(source|checksum) = ""\n`).ReplaceAllString(c.Files["Cargo.lock"], "")
@@ -218,8 +219,9 @@ func sourceOfCargo(t *testing.T) string {
 }
 
 func TestCargoRefuses(t *testing.T) {
-	home := needCargo(t)
-	s := fake.New(t)
+	t.Parallel()
+	p, home := newCargoPlace(t)
+	s := p.server
 	crates(s)
 	s.Crate(fake.Crate{Name: "library", Version: "1.0.0"})
 	s.Crate(fake.Crate{Name: "prost-build", Version: "0.12.3"})
@@ -278,8 +280,8 @@ func TestCargoRefuses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(home, "config.toml"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("RUSTC_WRAPPER", script)
-	t.Setenv("CARGO_BUILD_RUSTC_WRAPPER", script)
+	p.setenv("RUSTC_WRAPPER", script)
+	p.setenv("CARGO_BUILD_RUSTC_WRAPPER", script)
 
 	for _, tt := range []struct {
 		crate string
@@ -318,7 +320,7 @@ func TestCargoRefuses(t *testing.T) {
 		{"unknown-crate", fault.Upstream, []string{"no crate unknown-crate"}},
 	} {
 		t.Run(tt.crate, func(t *testing.T) {
-			p := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: s}
+			p := p.another(t)
 			version := "1.0.0"
 			if tt.crate == "prost-build" {
 				version = "0.12.3"
@@ -327,7 +329,6 @@ func TestCargoRefuses(t *testing.T) {
 			p.fails(tt.class, tt.says, "update")
 		})
 	}
-	p := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: s}
 	p.cargoManifest(strings.Replace(acme, "1.0.0", "1.0.7", 1))
 	p.fails(fault.Upstream, []string{"cargo:protoc-gen-acme has no version 1.0.7: the newest is 1.0.0"}, "update")
 	p.cargoManifest(strings.Replace(acme, `binary = "protoc-gen-acme"`, `binary = "protoc-gen-acne"`, 1))
@@ -369,8 +370,8 @@ func withLink(t *testing.T, top string) []byte {
 
 // The registry may be the one of the user's own configuration.
 func TestCargoOwnConfiguration(t *testing.T) {
-	home := needCargo(t)
-	p := newPlace(t)
+	t.Parallel()
+	p, home := newCargoPlace(t)
 	p.server.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Files: map[string]string{"src/main.rs": mainFile}})
 	p.write("plugins.toml", "platforms = [\"linux-x86_64\"]\n"+acme)
 	config := "[source.crates-io]\nreplace-with = \"mine\"\n[source.mine]\nregistry = \"sparse+" + p.server.CrateIndex() + "\"\n"

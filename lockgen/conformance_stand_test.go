@@ -31,6 +31,7 @@ type stand struct {
 	name string             // of its tests, "" for kind
 	need func(t *testing.T) // skips where a client program is missing; nil for none
 	slow bool               // its client takes a second for each case
+	env  map[string]string  // of its places
 	// base publishes what the plugin runs on or is compiled by, and returns its
 	// line of [plugins]; nil for none.
 	base func(p *place) string
@@ -115,7 +116,7 @@ type ring struct {
 // another manifest.
 func (s *stand) newRing(t *testing.T) *ring {
 	t.Helper()
-	r := &ring{place: &place{t: t, dir: t.TempDir(), cache: t.TempDir()}, stand: s}
+	r := &ring{place: &place{t: t, dir: t.TempDir(), cache: t.TempDir(), env: s.env}, stand: s}
 	r.timeouts = remote.Timeouts{RetryWait: 10 * time.Millisecond}
 	if s.kind == lock.OCI {
 		r.oci = fake.NewOCI(t, "")
@@ -164,9 +165,14 @@ func (r *ring) asks(version, lines string, platforms ...string) {
 	r.write("plugins.toml", r.text(base+"\n[plugins.tool]\nversion = \""+version+"\"\n"+fill.Replace(r.stand.entry)+lines+fill.Replace(r.stand.tail), platforms...))
 }
 
-// stands lists every kind.
-func stands(log *fake.Server) []*stand {
-	return []*stand{npmStand(), pipStand(), cargoStand(), httpStand(), gitHubStand(), ociStand(), mavenStand(), goStand(log)}
+// stands lists every kind. Their clients have nothing of the person's who runs the
+// test.
+func stands(t *testing.T) []*stand {
+	log := fake.New(t)
+	crates, modules := cargoStand(), goStand(log)
+	crates.env = map[string]string{"CARGO_HOME": t.TempDir(), "CARGO_NET_RETRY": "1"}
+	modules.env = map[string]string{"GOENV": "off", "GOPROXY": "off", "GOPRIVATE": "", "GONOSUMDB": "", "GOSUMDB": log.SumDB()}
+	return []*stand{npmStand(), pipStand(), crates, httpStand(), gitHubStand(), ociStand(), mavenStand(), modules}
 }
 
 const ownDocuments = " asks for its documents itself, by its own rules for redirects, lengths and time"

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -25,24 +24,7 @@ import (
 // run on the stand of each kind (conformance_stand_test.go). A new kind needs a
 // stand and nothing else. What a kind cannot have is skipped with its reason.
 func TestConformance(t *testing.T) {
-	scratch, log := t.TempDir(), fake.New(t)
-	for k, v := range map[string]string{
-		// What the clients leave behind is looked for below.
-		"TMPDIR": scratch,
-		// The clients try twice, as fast as they can.
-		"npm_config_fetch_retries": "1", "npm_config_fetch_retry_mintimeout": "10", "npm_config_fetch_retry_maxtimeout": "10",
-		"PIP_RETRIES": "1", "CARGO_NET_RETRY": "1",
-		// Nothing of the person's who runs the test.
-		"CARGO_HOME": t.TempDir(), "DOCKER_CONFIG": t.TempDir(),
-		"GOENV": "off", "GOPROXY": "off", "GOPRIVATE": "", "GONOSUMDB": "", "GOSUMDB": log.SumDB(),
-	} {
-		t.Setenv(k, v)
-	}
-	t.Cleanup(func() {
-		if left, err := filepath.Glob(filepath.Join(scratch, "buck2-protobuf-*")); err != nil || len(left) > 0 {
-			t.Errorf("left in the folder of temporary files: %v %v", left, err)
-		}
-	})
+	t.Parallel()
 	transfers := append(documentCases(), artifactCases()...)
 	for i := range transfers {
 		transfers[i].transfer = true
@@ -55,13 +37,14 @@ func TestConformance(t *testing.T) {
 		}
 		names[c.name] = true
 	}
-	for _, s := range stands(log) {
+	for _, s := range stands(t) {
 		for name := range s.cannot {
 			if !names[name] {
 				t.Errorf("%s cannot have the case %q, which there is not", s.kind, name)
 			}
 		}
 		t.Run(cmp.Or(s.name, s.kind), func(t *testing.T) {
+			t.Parallel()
 			if s.need != nil {
 				s.need(t)
 			}

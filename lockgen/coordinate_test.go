@@ -132,8 +132,8 @@ func TestAddPlacePip(t *testing.T) {
 
 // TestAddPlaceCargo: the executables of a crate.
 func TestAddPlaceCargo(t *testing.T) {
-	needCargo(t)
-	p := newPlace(t)
+	t.Parallel()
+	p, _ := newCargoPlace(t)
 	p.server.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Files: map[string]string{"src/main.rs": mainFile}})
 	p.server.Crate(fake.Crate{Name: "acme", Version: "2.0.0", Files: map[string]string{"src/lib.rs": "\n", "src/bin/protoc-gen-two.rs": mainFile, "src/bin/other.rs": mainFile}})
 	p.cargoManifest("[plugins]\n")
@@ -144,6 +144,7 @@ func TestAddPlaceCargo(t *testing.T) {
 // TestAddPlaceGo: a main package, wherever its module begins, and the only one of a
 // module.
 func TestAddPlaceGo(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	p.goManifest("go = \"" + version + "\"\n")
 	p.fails(fault.Usage, []string{`go:example.com/Plug has no executable "nothing"; it has broken, posix, protoc-gen-plug`}, "add", "go:example.com/Plug", "--binary", "nothing")

@@ -120,9 +120,10 @@ func TestDryRun(t *testing.T) {
 
 // TestDryRunFresh: also of files that are not there yet.
 func TestDryRunFresh(t *testing.T) {
+	t.Parallel()
 	needPip(t)
 	p := newPlace(t)
-	p.fromEnvironment(t)
+	p.fromEnvironment()
 	p.publishProtoc("30.2")
 	talk := p.dry(0, append([]string{"add", "protoc"}, twoPlatforms...)...)
 	says(t, talk, "would write ", "plugins.toml and ", ".gitattributes", "nothing was written")

@@ -67,8 +67,8 @@ func TestExtrasPip(t *testing.T) {
 
 // TestExtrasCargo: features in the source are those of args.
 func TestExtrasCargo(t *testing.T) {
-	needCargo(t)
-	p := newPlace(t)
+	t.Parallel()
+	p, _ := newCargoPlace(t)
 	p.server.Crate(fake.Crate{Name: "leaf", Version: "1.0.0", Files: map[string]string{"src/lib.rs": "\n"}})
 	p.server.Crate(fake.Crate{
 		Name: "acme", Version: "1.0.0", Features: map[string][]string{"cli": {}, "fast": {"dep:leaf"}},

@@ -21,17 +21,11 @@ import (
 // promises, or from what is locked, is refused as wrong bytes. The message names the
 // file, and neither the lock nor the cache takes anything of it.
 func TestFlippedAtLockTime(t *testing.T) {
-	log := fake.New(t)
-	for k, v := range map[string]string{
-		"CARGO_HOME": t.TempDir(), "DOCKER_CONFIG": t.TempDir(),
-		"GOENV": "off", "GOPROXY": "off", "GOPRIVATE": "", "GONOSUMDB": "", "GOSUMDB": log.SumDB(),
-	} {
-		t.Setenv(k, v)
-	}
+	t.Parallel()
 	firstUse := httpStand()
 	firstUse.name = "http, no checksums"
 	firstUse.entry = strings.Replace(firstUse.entry, "checksums = \"checksums.txt\"\n", "", 1)
-	for _, s := range append(stands(log), firstUse) {
+	for _, s := range append(stands(t), firstUse) {
 		name := cmp.Or(s.name, s.kind)
 		t.Run(name, func(t *testing.T) {
 			if s.need != nil {

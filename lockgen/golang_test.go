@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -13,9 +12,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
@@ -26,23 +23,17 @@ import (
 func newGoPlace(t *testing.T) (p *place, version string) {
 	t.Helper()
 	testenv.Real(t, "it starts go")
-	g, err := gotool.Find(t.Context())
+	version, err := goVersion()
 	if err != nil {
 		t.Skipf("no go that works: %v", err)
 	}
-	if version, err = g.Version(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if manifest.CheckExact(version) != nil || runtime.GOOS == "linux" && runtime.GOARCH == "arm64" || runtime.GOOS == "windows" {
-		t.Skipf("Go %s of this machine cannot stand in for a locked one", version)
-	}
 	p = newPlace(t)
 	// Nothing of the person's who runs the test.
-	t.Setenv("GOENV", "off")
-	t.Setenv("GOPROXY", "off")
-	t.Setenv("GOPRIVATE", "")
-	t.Setenv("GONOSUMDB", "")
-	t.Setenv("GOSUMDB", p.server.SumDB())
+	p.setenv("GOENV", "off")
+	p.setenv("GOPROXY", "off")
+	p.setenv("GOPRIVATE", "")
+	p.setenv("GONOSUMDB", "")
+	p.setenv("GOSUMDB", p.server.SumDB())
 	p.publishGo(version)
 	p.server.Module(fake.Module{Path: "example.com/dep", Version: "v1.1.0", Files: map[string]string{"dep.go": "package dep\n\nconst Name = \"dep\"\n"}})
 	p.server.Module(goPlugin)
@@ -84,6 +75,7 @@ func plug(program, more string) string {
 
 // TestGo tells one story of plugins that Go compiles.
 func TestGo(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	p.goManifest(plug("protoc-gen-plug", ""))
 	p.fails(fault.Usage, []string{"is compiled by go, which is not in [plugins]", "lockgen add go@" + plan.GoHint}, "update")
@@ -151,6 +143,7 @@ func TestGo(t *testing.T) {
 }
 
 func TestGoPlatforms(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	head := "go = \"" + version + "\"\n"
 	p.goManifest(head + plug("posix", ""))
@@ -181,9 +174,10 @@ func TestGoPlatforms(t *testing.T) {
 }
 
 func TestGoTrust(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
-	t.Setenv("GONOSUMDB", "example.com/dep")
+	p.setenv("GONOSUMDB", "example.com/dep")
 	p.ok("update")
 	l := p.locked()
 	if got := l.Plugins["protoc-gen-plug"]["1.0.0"].Trust; got != "first-use" {
@@ -211,10 +205,10 @@ func TestGoTrust(t *testing.T) {
 	p.server.Module(fake.Module{Path: "example.com/dep", Version: "v1.1.0", Files: map[string]string{"dep.go": "package dep\n\nconst Name = \"evil\"\n"}})
 	p.fails(fault.Integrity, []string{"SECURITY", "example.com/dep@v1.1.0"}, "update", "protoc-gen-plug")
 	p.fails(fault.Integrity, []string{"SECURITY", "example.com/dep@v1.1.0"}, "update", "--verify")
-	t.Setenv("GONOSUMDB", "")
+	p.setenv("GONOSUMDB", "")
 	p.fails(fault.Integrity, []string{"SECURITY ERROR", "example.com/dep@v1.1.0"}, "update", "protoc-gen-plug")
 
-	t.Setenv("GOSUMDB", "off")
+	p.setenv("GOSUMDB", "off")
 	p.cache = t.TempDir()
 	testenv.KeepGoCache(t, filepath.Join(p.cache, "go-build"))
 	if err := os.Remove(p.path("plugins.lock.toml")); err != nil {
@@ -224,6 +218,7 @@ func TestGoTrust(t *testing.T) {
 }
 
 func TestGoRetracted(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	later := goPlugin
 	later.Version = "v1.0.1"
@@ -240,6 +235,7 @@ func TestGoRetracted(t *testing.T) {
 // compiled: a platform that a plugin cannot have, and whatever is wrong with another
 // one, a toolchain that a platform lacks among it.
 func TestGoCompilesLast(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	p.now = time.Now()
 	tool := func(entry string) string {
@@ -269,6 +265,7 @@ func TestGoCompilesLast(t *testing.T) {
 // is the newest of today, and says so. It is the newest version where there is no
 // other, and its own number is enough to be told the whole one.
 func TestGoBare(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	p.server.Module(fake.Module{Path: "example.com/old", Version: "v3.1.0+incompatible", Files: map[string]string{
 		"cmd/protoc-gen-old/main.go": "package main\n\nimport (\n\t\"example.com/dep\"\n\t\"example.com/old/lib\"\n)\n\nfunc main() { println(dep.Name, lib.Name) }\n",
@@ -304,6 +301,7 @@ func TestGoBare(t *testing.T) {
 // TestAddLacks: where the sources that plugins.toml has what it takes for do not
 // answer, add brings what another one takes.
 func TestAddLacks(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	p.server.Module(fake.Module{Path: "github.com/envoyproxy/protoc-gen-validate", Version: "v1.3.0", Files: map[string]string{"main.go": "package main\n\nfunc main() {}\n"}})
 	p.goManifest("")

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
@@ -18,18 +17,10 @@ import (
 // cargo or go resolves; and none of them writes to a home that can be.
 func TestNoHome(t *testing.T) {
 	testenv.Real(t, "it starts npm, pip, cargo and go")
-	// What proxies in the place of the clients need of the home that there is.
-	for name, below := range map[string]string{"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv"} {
-		t.Setenv(name, cmp.Or(os.Getenv(name), filepath.Join(os.Getenv("HOME"), below)))
-	}
-	log, empty, closed := fake.New(t), t.TempDir(), t.TempDir()
+	t.Parallel()
+	empty, closed := t.TempDir(), t.TempDir()
 	if err := os.Chmod(closed, 0o555); err != nil {
 		t.Fatal(err)
-	}
-	for name, value := range map[string]string{
-		"XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": "", "CARGO_HOME": "", "GOSUMDB": log.SumDB(),
-	} {
-		t.Setenv(name, value)
 	}
 	names := func(dir string) (all []string) {
 		entries, err := os.ReadDir(dir)
@@ -46,12 +37,8 @@ func TestNoHome(t *testing.T) {
 			if name != "empty" {
 				testenv.OnlyFull(t, "the same is written, or not, as with others")
 			}
-			t.Setenv("HOME", home)
-			if home == "" {
-				os.Unsetenv("HOME") // until the test is over
-			}
 			before := names(cmp.Or(home, "/"))
-			for _, s := range stands(log) {
+			for _, s := range stands(t) {
 				if !lock.KindOf(s.kind).Ecosystem {
 					continue // no client
 				}
@@ -59,6 +46,12 @@ func TestNoHome(t *testing.T) {
 					if s.need != nil {
 						s.need(t)
 					}
+					own := map[string]string{"HOME": home, "XDG_CACHE_HOME": "", "XDG_CONFIG_HOME": "", "CARGO_HOME": "", "GOSUMDB": s.env["GOSUMDB"]}
+					// What proxies in the place of the clients need of the home that there is.
+					for name, below := range map[string]string{"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv"} {
+						own[name] = cmp.Or(os.Getenv(name), filepath.Join(os.Getenv("HOME"), below))
+					}
+					s.env = own
 					s.newRing(t).locks()
 				})
 			}

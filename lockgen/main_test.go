@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -47,23 +48,35 @@ var buildFetch = sync.OnceValues(func() ([]byte, error) {
 })
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asLockgen) != "" {
+	switch settings := os.Getenv(asLockgen); settings {
+	case "":
+	case "1":
 		main()
+	default:
+		os.Exit(apart(settings))
 	}
-	// The user's configuration applies at lock time: here that is one attempt,
-	// and a private cache.
+	// The user's configuration applies at lock time. What the clients leave behind
+	// is looked for below.
 	var err error
 	if scratch, err = os.MkdirTemp("", "lockgen-test-"); err != nil {
 		panic(err)
 	}
+	temporary := filepath.Join(scratch, "tmp")
+	if err := os.Mkdir(temporary, 0o700); err != nil {
+		panic(err)
+	}
 	for k, v := range map[string]string{
-		"npm_config_cache": filepath.Join(scratch, "npm"), "npm_config_fetch_retries": "0", "PIP_RETRIES": "0",
+		"npm_config_cache": filepath.Join(scratch, "npm"), "DOCKER_CONFIG": filepath.Join(scratch, "docker"), "TMPDIR": temporary,
 	} {
 		os.Setenv(k, v)
 	}
 	stop := fake.WarmPip()
 	status := m.Run()
 	stop()
+	if left, err := filepath.Glob(filepath.Join(temporary, "buck2-protobuf-*")); err != nil || len(left) > 0 {
+		fmt.Printf("FAIL: left in the folder of temporary files: %v %v\n", left, err)
+		status = 1
+	}
 	os.RemoveAll(scratch)
 	os.Exit(status)
 }
@@ -74,6 +87,7 @@ type place struct {
 	dir    string
 	cache  string
 	server *fake.Server
+	env    map[string]string // set by setenv
 
 	timeouts    remote.Timeouts
 	maxArtifact int64
@@ -124,21 +138,129 @@ func (p *place) run(args ...string) (status int, stdout, stderr string) {
 func (p *place) runUntil(ctx context.Context, args ...string) (status int, stdout, stderr string) {
 	p.t.Helper()
 	var out, talk bytes.Buffer
-	env := func(name string) string {
-		if name == "BUCK2_PROTOBUF_CACHE_DIR" {
-			return p.cache
-		}
-		return ""
-	}
 	args = append([]string{"--manifest", p.path("plugins.toml"), "--lock", p.path("plugins.lock.toml")}, args...)
-	prog := newProgram(env, &out, &talk)
-	prog.timeouts, prog.maxArtifact, prog.now = p.timeouts, p.maxArtifact, p.now
-	prog.ui.In = p.answer
-	var starts testenv.Starts
-	status = prog.run(proc.Watch(ctx, starts.Add), args)
-	starts.Once(p.t, args)
+	with := settings{p.cache, p.timeouts, p.maxArtifact, p.now}
+	if p.env == nil {
+		status = with.run(ctx, args, p.answer, &out, &talk)
+	} else {
+		status = p.runApart(ctx, with, args, &out, &talk)
+	}
 	fake.Speech(p.t, args, status, out.String(), talk.String())
 	return status, out.String(), talk.String()
+}
+
+// settings are those of a place that a run of lockgen needs.
+type settings struct {
+	Cache       string
+	Timeouts    remote.Timeouts
+	MaxArtifact int64
+	Now         time.Time
+}
+
+// run runs lockgen in this process.
+func (s settings) run(ctx context.Context, args []string, answer io.Reader, stdout, stderr io.Writer) int {
+	prog := newProgram(func(name string) string {
+		if name == "BUCK2_PROTOBUF_CACHE_DIR" {
+			return s.Cache
+		}
+		return ""
+	}, stdout, stderr)
+	prog.timeouts, prog.maxArtifact, prog.now = s.Timeouts, s.MaxArtifact, s.Now
+	prog.ui.In = answer
+	var starts testenv.Starts
+	status := prog.run(proc.Watch(ctx, starts.Add), args)
+	if twice := starts.Twice(); len(twice) > 0 {
+		fmt.Fprintf(stderr, "%q asked a client again:\n%s\n", args, strings.Join(twice, "\n"))
+		return startedTwice
+	}
+	return status
+}
+
+const startedTwice = 99
+
+// setenv sets a variable of the environment in which the place's lockgen runs.
+// That is a process of its own from then on, so that tests go on side by side.
+// Without a value it is not set.
+func (p *place) setenv(name, value string) {
+	if p.env = maps.Clone(p.env); p.env == nil {
+		p.env = map[string]string{}
+	}
+	p.env[name] = value
+}
+
+// environ is the environment of the place.
+func (p *place) environ() (env []string) {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if _, own := p.env[name]; !own {
+			env = append(env, variable)
+		}
+	}
+	for name, value := range p.env {
+		if value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// runApart runs lockgen in another process, with the environment of the place.
+func (p *place) runApart(ctx context.Context, s settings, args []string, stdout, stderr *bytes.Buffer) int {
+	p.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.Env = append(p.environ(), asLockgen+"="+string(text))
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if answer := p.answer; answer != nil {
+		cmd.Env = append(cmd.Env, answers+"=1")
+		in, err := cmd.StdinPipe() // the end of the program does not wait for it
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		go func() {
+			_, _ = io.Copy(in, answer)
+			in.Close()
+		}()
+	}
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		p.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// answers is the variable that lets lockgen ask on its standard input.
+const answers = "LOCKGEN_TEST_ANSWERS"
+
+// apart is the other end of runApart.
+func apart(text string) int {
+	var s settings
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		panic(err)
+	}
+	var answer io.Reader
+	if os.Getenv(answers) != "" {
+		answer = os.Stdin
+	}
+	ctx, stop := ui.Context()
+	defer stop()
+	return s.run(ctx, os.Args[1:], answer, os.Stdout, os.Stderr)
+}
+
+// another is another folder on another machine, with the same server and
+// environment.
+func (p *place) another(t *testing.T) *place {
+	t.Helper()
+	q := *p
+	q.t, q.dir, q.cache = t, t.TempDir(), t.TempDir()
+	return &q
 }
 
 // ok runs lockgen and demands success.

@@ -431,12 +431,12 @@ func TestMirrorRefused(t *testing.T) {
 // TestMirrorCargo: what cargo made here gets its tree into the lock, and a
 // machine without cargo takes it from the mirror.
 func TestMirrorCargo(t *testing.T) {
-	needCargo(t)
+	t.Parallel()
+	p, _ := newCargoPlace(t)
 	host, ok := lock.Host()
 	if !ok {
 		t.Skip("skipped: no lock knows this machine")
 	}
-	p := newPlace(t)
 	p.server.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Files: map[string]string{"src/main.rs": "fn main() { println!(\"acme\"); }\n"}})
 	manifest := "platforms = [\"" + host.Name + "\"]\n\n[registries]\ncargo = \"" + p.server.CrateIndex() + "\"\n\n" + acme
 	p.write("plugins.toml", manifest)
@@ -498,6 +498,7 @@ func TestMirrorCargo(t *testing.T) {
 // TestMirrorGo: the folder of what Go compiles is pushed for every platform, and
 // a machine without a Go, or that may run none, takes it; Go itself is not a folder.
 func TestMirrorGo(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
 	p.ok("update")

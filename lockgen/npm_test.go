@@ -35,7 +35,7 @@ func guard(s *fake.Server, authorization string, paths ...string) {
 func TestNPMConfiguration(t *testing.T) {
 	needNPM(t)
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me:s3cret"))
-	t.Setenv("ACME_TOKEN", "s3cret-token")
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		config, want string
 		fails        bool
@@ -49,7 +49,9 @@ func TestNPMConfiguration(t *testing.T) {
 		"variable without one": {"//HOST/:_authToken=${NO_SUCH_VARIABLE}\n", "Bearer s3cret-token", true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := newBase(t)
+			p.setenv("ACME_TOKEN", "s3cret-token")
 			private, cdn := fake.New(t), fake.New(t)
 			private.Package(fake.Package{Name: "@acme/x", Version: "1.0.0", Files: map[string]string{"x": "#!/usr/bin/env node\n"},
 				Manifest: map[string]any{"bin": map[string]any{"x": "x"}, "dependencies": map[string]any{"x-lib": "^1.0.0", "@acme/far": "1.0.0"}}})

@@ -45,7 +45,7 @@ func (p *place) dockerText(text string) {
 	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	p.t.Setenv("DOCKER_CONFIG", dir)
+	p.setenv("DOCKER_CONFIG", dir)
 }
 
 // oci writes a manifest with one plugin from a registry.
@@ -432,7 +432,6 @@ func TestOCICredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv("PATH", helper+string(os.PathListSeparator)+os.Getenv("PATH"))
 	for _, tt := range []struct {
 		what   string
 		docker func(host, other string) string
@@ -467,10 +466,11 @@ func TestOCICredentials(t *testing.T) {
 	} {
 		t.Run(tt.what, func(t *testing.T) {
 			p, o := newRegistry(t, "me:"+canary)
+			p.setenv("PATH", helper+string(os.PathListSeparator)+os.Getenv("PATH"))
 			other := fake.New(t)
 			otherHost := strings.TrimPrefix(other.URL, "http://")
 			if text := tt.docker(o.Host, otherHost); text == "" {
-				t.Setenv("DOCKER_CONFIG", filepath.Join(t.TempDir(), "none"))
+				p.setenv("DOCKER_CONFIG", filepath.Join(t.TempDir(), "none"))
 			} else {
 				p.dockerText(text)
 			}

@@ -251,12 +251,12 @@ func TestProtosKinds(t *testing.T) {
 	needNPM(t)
 	p, o := newPlace(t), fake.NewOCI(t, "")
 	p.docker()
-	t.Setenv("GOENV", "off")
-	t.Setenv("GOPROXY", "off")
-	t.Setenv("GOPRIVATE", "")
-	t.Setenv("GONOSUMDB", "")
-	t.Setenv("GOSUMDB", p.server.SumDB())
-	t.Setenv("GOFLAGS", "-modcacherw")
+	p.setenv("GOENV", "off")
+	p.setenv("GOPROXY", "off")
+	p.setenv("GOPRIVATE", "")
+	p.setenv("GONOSUMDB", "")
+	p.setenv("GOSUMDB", p.server.SumDB())
+	p.setenv("GOFLAGS", "-modcacherw")
 	files := map[string]string{"acme/v1/a.proto": proto("google/protobuf/empty.proto"), "acme/b.proto": proto("acme/v1/a.proto"), "notes.txt": "x"}
 	o.Manifest("v1.0.0", o.Blob("application/gzip", "acme-1.0.0.tar.gz", fake.Tarball("", files)))
 	p.server.Wheel(fake.Wheel{Name: "acme-protos", Version: "1.0.0", Files: files})
@@ -649,6 +649,7 @@ func TestProtosBuckify(t *testing.T) {
 // TestProtosOfPlugin: a plugin and two proto packages may be of one module, locked in
 // one run, and each has what the checksum database knows of it.
 func TestProtosOfPlugin(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	files := maps.Clone(goPlugin.Files)
 	files["one/one.proto"], files["two/two.proto"] = proto("google/protobuf/any.proto"), proto("one/one.proto")

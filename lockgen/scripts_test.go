@@ -13,8 +13,7 @@ import (
 // is compiled.
 func newRunning(t *testing.T) *place {
 	t.Helper()
-	needCargo(t)
-	p := newPlace(t)
+	p, _ := newCargoPlace(t)
 	p.server.Crate(fake.Crate{Name: "loud", Version: "1.0.0", Files: map[string]string{
 		"build.rs":   mainFile,
 		"Cargo.toml": "[package]\nname = \"loud\"\nversion = \"1.0.0\"\nedition = \"2021\"\nauthors = [\"Ann Author <ann@example.com>\", \"Bob\"]\nrepository = \"https://example.com/loud\"\n",
@@ -93,7 +92,9 @@ func TestConsent(t *testing.T) {
 
 // TestConsentInterrupted: who is asked can end it.
 func TestConsentInterrupted(t *testing.T) {
+	t.Parallel()
 	p := newRunning(t)
+	p.env = nil // to know when it asks
 	ctx, cancel := context.WithCancel(t.Context())
 	p.answer = reads(func() { cancel(); select {} })
 	before := p.read("plugins.toml")

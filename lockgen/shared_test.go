@@ -73,6 +73,7 @@ func TestTwoOfOneFile(t *testing.T) {
 // TestTwoOfOneModule: each program of a module is compiled and looked at, whichever
 // is the first to have the zip.
 func TestTwoOfOneModule(t *testing.T) {
+	t.Parallel()
 	p, version := newGoPlace(t)
 	good, bad := plug("protoc-gen-plug", ""), strings.ReplaceAll(plug("protoc-gen-plug", ""), "protoc-gen-plug", "protoc-gen-none")
 	for _, both := range []string{good + bad, bad + good} {

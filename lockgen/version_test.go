@@ -15,8 +15,8 @@ import (
 // TestAgeOfCrates: cargo's own choices wait, those of a crate's Cargo.lock were
 // made by its publisher.
 func TestAgeOfCrates(t *testing.T) {
-	needCargo(t)
-	p := newPlace(t)
+	t.Parallel()
+	p, _ := newCargoPlace(t)
 	leaf := p.server.Crate(fake.Crate{Name: "leaf", Version: "1.1.0", Released: daysAgo(2)})
 	deps := []fake.CrateDep{{Name: "leaf", Req: "^1"}}
 	main := map[string]string{"src/main.rs": "fn main() {}\n"}

@@ -178,9 +178,9 @@ func TestPipCredential(t *testing.T) {
 		if err := os.RemoveAll(p.path("plugins.lock.toml")); err != nil {
 			t.Fatal(err)
 		}
-		t.Setenv("PIP_INDEX_URL", front.URL+"/simple/")
+		p.setenv("PIP_INDEX_URL", front.URL+"/simple/")
 		p.fails(fault.Upstream, []string{"401 Unauthorized, no credential sent"}, "update")
-		t.Setenv("PIP_INDEX_URL", strings.Replace(front.URL, "//", "//me:S3CRET@", 1)+"/simple/")
+		p.setenv("PIP_INDEX_URL", strings.Replace(front.URL, "//", "//me:S3CRET@", 1)+"/simple/")
 		out, said := p.ok("update")
 		if text := p.read("plugins.lock.toml") + out + said; strings.Contains(text, "S3CRET") || !strings.Contains(text, "gen-1.0-py3-none-any.whl") {
 			t.Errorf("a secret is told, or nothing is locked:\n%s", text)

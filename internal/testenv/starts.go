@@ -1,7 +1,9 @@
 package testenv
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,15 +44,24 @@ var question = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(\S+ -m pip |asking pip for its index |pip config list |npm config get registry |\S+ -p process\.execPath |\S+/go env env |\S+/(cargo|rustc) (--version|--print sysroot) )`)
 })
 
-// Once demands that each package manager was asked what it is, and how it is
-// configured, once at most.
-func (s *Starts) Once(t testing.TB, command []string) {
-	t.Helper()
+// Twice returns by what a package manager was asked again what it is, or how it
+// is configured.
+func (s *Starts) Twice() (again []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for said, times := range s.said {
 		if times > 1 && question().MatchString(said+" ") {
-			t.Errorf("%q: %d times: %s", command, times, said[:min(len(said), 300)])
+			again = append(again, fmt.Sprintf("%d times: %s", times, said[:min(len(said), 300)]))
 		}
+	}
+	slices.Sort(again)
+	return again
+}
+
+// Once demands that there is nothing in [Starts.Twice].
+func (s *Starts) Once(t testing.TB, command []string) {
+	t.Helper()
+	for _, again := range s.Twice() {
+		t.Errorf("%q: %s", command, again)
 	}
 }
