@@ -18,14 +18,19 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
-// newCargoPlace is a place where cargo has a home of its own. It skips where no
-// cargo is.
-func newCargoPlace(t *testing.T) (p *place, home string) {
+// needCargo skips where no cargo is.
+func needCargo(t *testing.T) {
 	t.Helper()
 	testenv.Real(t, "it starts cargo")
 	if _, err := cargo.Find(t.Context()); err != nil {
 		t.Skipf("no cargo to try with: %v", err)
 	}
+}
+
+// newCargoPlace is a place where cargo has a home of its own.
+func newCargoPlace(t *testing.T) (p *place, home string) {
+	t.Helper()
+	needCargo(t)
 	p, home = newPlace(t), t.TempDir()
 	p.setenv("CARGO_HOME", home)
 	p.setenv("CARGO_NET_RETRY", "0")

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
@@ -242,12 +241,7 @@ func pipStand() *stand {
 func cargoStand() *stand {
 	const noPlatforms = "a crate does not say which platforms it is for: who compiles it finds out"
 	return &stand{
-		kind: lock.Cargo, slow: true, need: func(t *testing.T) {
-			testenv.Real(t, "it starts cargo")
-			if _, err := cargo.Find(t.Context()); err != nil {
-				t.Skipf("no cargo to try with: %v", err)
-			}
-		},
+		kind: lock.Cargo, slow: true, need: needCargo,
 		entry: "source = \"cargo:tool\"\nbinary = \"tool\"\n", label: "tool-1.2.0.crate",
 		publish: func(r *ring, rel release) (string, string) {
 			r.server.Crate(fake.Crate{Name: "tool-dep", Version: "1.0.0"})

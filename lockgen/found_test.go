@@ -186,14 +186,13 @@ func findables() []findable {
 // package that is a plugin of protoc, and the lock is that of an entry that names it;
 // of several the person chooses.
 func TestFound(t *testing.T) {
+	t.Parallel()
 	for _, f := range findables() {
 		t.Run(f.name, func(t *testing.T) {
 			if f.need != nil {
 				f.need(t)
 			}
-			if f.name != "go" { // whose checksum database is in the environment
-				t.Parallel()
-			}
+			t.Parallel()
 			ring := func(programs ...string) (r *ring, asks func(lines string)) {
 				r = f.ring(t)
 				base := ""
@@ -259,10 +258,10 @@ func (f findable) ring(t *testing.T) *ring {
 		r.oci = fake.NewOCI(t, "")
 		r.server = r.oci.Server
 	case "go":
-		t.Setenv("GOSUMDB", r.server.SumDB())
-		t.Setenv("GOENV", "off")
-		t.Setenv("GOPRIVATE", "")
-		t.Setenv("GONOSUMDB", "")
+		r.setenv("GOSUMDB", r.server.SumDB())
+		r.setenv("GOENV", "off")
+		r.setenv("GOPRIVATE", "")
+		r.setenv("GONOSUMDB", "")
 		testenv.KeepGoCache(t, filepath.Join(r.cache, "go-build"))
 	}
 	return r

@@ -323,9 +323,9 @@ func TestProtosKinds(t *testing.T) {
 // TestProtosOfCrate: a crate may be a proto package; nothing of it is compiled, and
 // what it depends on is not downloaded.
 func TestProtosOfCrate(t *testing.T) {
-	needCargo(t)
+	t.Parallel()
+	p, _ := newCargoPlace(t)
 	fetch := fetchProgram(t)
-	p := newPlace(t)
 	files := map[string]string{"proto/acme/v1/a.proto": proto("google/protobuf/empty.proto"), "build.rs": mainFile, "src/main.rs": mainFile}
 	for _, version := range []string{"1.0.0", "1.1.0"} {
 		p.server.Crate(fake.Crate{Name: "acme-protos", Version: version, Files: files, Deps: []fake.CrateDep{{Name: "nowhere", Req: "^1"}}})
