@@ -20,9 +20,12 @@ def default_runtimes(language: str, extras: list[str] = []) -> list[str] | None:
         Labels of the runtimes in the lock, or None if `runtimes` of `[buck2_protobuf]`
         in the buckconfig of the root cell does not list the language.
     """
-    if language not in read_root_config("buck2_protobuf", "runtimes", "").replace(",", " ").split(" "):
+    if language not in _listed():
         return None
     return [_group(language)] + [_group(language, extra) for extra in extras]
+
+def _listed() -> list[str]:
+    return read_root_config("buck2_protobuf", "runtimes", "").replace(",", " ").split(" ")
 
 def _group(language: str, extra: str = "") -> str:
     return "toolchains//:{}-runtimes".format(language) + ("-for-" + extra if extra else "")
@@ -79,7 +82,11 @@ def declare_runtimes(lock: Table, own: dict[str, list[str]], visibility: list[st
         Labels for the `plugins` of `protobuf_toolchain`.
     """
     labels = []
-    for language, runtimes in runtimes_of(lock, list(own)).items():
+
+    # What the buckconfig lists has targets though nothing is locked: then the rules say
+    # which library is missing.
+    declared = {language: {} for language in _listed() if language in _RULES} | runtimes_of(lock, list(own))
+    for language, runtimes in declared.items():
         rules = _RULES.get(language)
         if rules == None:
             fail("plugins.lock.toml has runtimes of {}, and this buck2-protobuf has none: use a newer buck2-protobuf".format(language))
@@ -115,6 +122,26 @@ def _java_together(name: str, deps: Labels, visibility: list[str]) -> None:
 
 def _java_library(name: str, file: str) -> None:
     native.prebuilt_jar(name = name, binary_jar = file)
+
+def _cpp_together(name: str, deps: Labels, visibility: list[str]) -> None:
+    if deps:
+        native.cxx_library(name = name, exported_deps = deps, visibility = visibility)
+    else:
+        _missing(
+            name = name,
+            message = "generated C++ needs libprotobuf and abseil of the release of protoc, which no registry has. Name your targets in toolchains/BUCK: " +
+                      'protobuf_plugins(lock = lock, runtimes = {"cpp": ["root//third-party:protobuf"]}); or for one library: runtime = [...]',
+            visibility = visibility,
+        )
+
+def _missing_impl(ctx: AnalysisContext) -> list[Provider]:
+    fail(ctx.attrs.message)
+
+_missing = rule(
+    impl = _missing_impl,
+    doc = "Libraries that only the user can name; created by `protobuf_plugins`.",
+    attrs = {"message": attrs.string(doc = "What to write.")},
+)
 
 def _typescript_together(name: str, deps: Labels, visibility: list[str]) -> None:
     if len(deps) > 1:
@@ -154,6 +181,11 @@ def _declare_packages(language: str, _rules: struct, runtimes: dict[str, struct]
 # rule, that have their own runtimes; `library` declares that of one file; `together`
 # one that stands for others; `out` is the name of the file of a library.
 _RULES = {
+    "cpp": struct(
+        declare = lambda *_args: {},
+        extras = [],
+        together = _cpp_together,
+    ),
     "java": struct(
         declare = lambda *args: _declare(*args),
         extras = ["protoc-gen-grpc-java"],

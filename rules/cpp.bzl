@@ -13,6 +13,7 @@ cpp_proto_library(
 
 load("//prelude:generate.bzl", "Generator", "PROTOC")
 load("//prelude:library.bzl", "Language", "codegen_rule", "compile", "suffixes")
+load("//prelude:runtimes.bzl", "default_runtimes")
 
 _CPP = Language(
     name = "cpp",
@@ -52,10 +53,12 @@ def cpp_proto_library(
 
     Args:
         name: Name of the target.
-        runtime: What the generated code includes: libprotobuf in the version that
-            belongs to protoc. With it the target is also a cxx_library of Buck2's
-            prelude, and `[code]` is the folder; without it, the target is the
-            folder.
+        runtime: What the generated code includes: libprotobuf, which brings abseil, of
+            the release of protoc; its headers refuse another one. By default the
+            targets that `runtimes` of `protobuf_plugins` names for `cpp`, where
+            `runtimes` of `[buck2_protobuf]` lists `cpp`. With it the target is also
+            a cxx_library of Buck2's prelude, and `[code]` is the folder; without
+            it, the target is the folder.
         visibility: Who may depend on the target.
         **kwargs: Attributes of `cpp_proto_codegen`. With a runtime, `deps` are also
             those of the cxx_library; with `proto`, they are only those of the
@@ -65,7 +68,7 @@ def cpp_proto_library(
         name = name,
         runtime = runtime,
         visibility = visibility,
-        default = None,
+        default = default_runtimes("cpp"),
         codegen = cpp_proto_codegen,
         attributes = kwargs,
         library = native.cxx_library,
