@@ -184,7 +184,7 @@ func TestBadPackages(t *testing.T) {
 		{"several at once", func(p *place) {
 			x(fake.Package{Manifest: bin(map[string]any{"scripts": map[string]any{"install": "x"}})})(p)
 			p.manifest("node = \"24.19.0\"\nx = { version = \"1.0.0\", source = \"npm:x\", binary = \"x\" }\ny = { version = \"1.0.0\", source = \"npm:y\", binary = \"y\" }\n")
-		}, fault.Policy, []string{"nothing was written, for 2 of 2 plugins cannot be locked", "x 1.0.0: npm package x@1.0.0", "y 1.0.0: npm package y@1.0.0", "hint: "}},
+		}, fault.Policy, []string{"nothing was written: 2 of 2 plugins cannot be locked", "x 1.0.0: npm package x@1.0.0", "y 1.0.0: npm package y@1.0.0", "hint: "}},
 	} {
 		tt.test(t, needNPM)
 	}

@@ -232,7 +232,7 @@ func TestEmulateAndOptional(t *testing.T) {
 
 	manifest(all, "optional = true")
 	_, talk := p.ok("update", "--no-smoke")
-	if want := "is unavailable on macos-aarch64, for it is optional"; !strings.Contains(talk, want) {
+	if want := "is optional, and unavailable on macos-aarch64"; !strings.Contains(talk, want) {
 		t.Errorf("%q is not in %s", want, talk)
 	}
 	if c := cells(); !strings.Contains(c["macos-aarch64"].Unavailable, "found macos x86_64") || !c["macos-x86_64"].Locked() || !c["linux-x86_64"].Locked() {

@@ -39,7 +39,7 @@ func TestAddKnownPlace(t *testing.T) {
 		{"cargo:prost-build@0.13.0", []string{"cannot be locked: it is a library", "use protoc-gen-prost"}},
 		{"nmp:ts-proto", []string{"unknown kind", "did you mean npm:?"}},
 		{"npm:", []string{"npm:"}},
-		{"npm:acme-plugin", []string{"offline, and nothing is known of npm:acme-plugin"}},
+		{"npm:acme-plugin", []string{"offline, and lockgen knows nothing about npm:acme-plugin"}},
 	} {
 		status, stdout, talk := p.run("add", tt.place, "--offline")
 		for _, part := range tt.says {

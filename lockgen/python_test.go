@@ -242,7 +242,7 @@ func TestPythonSmoke(t *testing.T) {
 	p := newPlace(t)
 	p.publishStubs(here, "3.98")
 	p.python(`"`+here+`"`, `"`+host.Name+`"`, stubs)
-	if _, talk := p.ok("update", "-v"); !strings.Contains(talk, "trying stubs 1.0") {
+	if _, talk := p.ok("update", "-v"); !strings.Contains(talk, "testing stubs 1.0") {
 		t.Error(talk)
 	}
 	p.python(`"3.98"`, `"`+host.Name+`"`, stubs)
@@ -290,7 +290,7 @@ func TestLockedPython(t *testing.T) {
 	}
 	write("", here+".1+20260101")
 	_, talk := p.ok("update", "-v")
-	if !strings.Contains(talk, "trying stubs 2.0") {
+	if !strings.Contains(talk, "testing stubs 2.0") {
 		t.Error(talk)
 	}
 	v := p.locked().Plugins["stubs"]["2.0"]
@@ -359,7 +359,7 @@ func TestPythonReal(t *testing.T) {
 		if v == nil || v.Entry != entry || !slices.Equal(v.Python, lock.DefaultPython) || v.Platforms[host.Name].Binary != "mypy_protobuf/main.py" || len(v.Files) < 3 {
 			t.Errorf("locked %+v", v)
 		}
-		if !strings.Contains(talk, "trying "+name+" 5.1.0") {
+		if !strings.Contains(talk, "testing "+name+" 5.1.0") {
 			t.Errorf("%s was not tried:\n%s", name, talk)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package protos checks proto packages against one another before they are locked:
-// that whatever one imports, one of them or protoc has, and only one. It finds out
-// which packages each of them needs. It asks nobody.
+// Package protos checks proto packages before they are locked: every import of
+// a package must be in exactly one package, or be part of protoc. It finds out
+// which packages each of them needs. It uses no network.
 package protos
 
 import (
@@ -21,21 +21,22 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/graph"
 )
 
-// What one package may have. All of googleapis has 7,300 files, the largest of 1 MB.
+// Limits for one package. All of googleapis has 7,300 files, the largest has 1
+// MB.
 const (
 	MaxFiles = 20_000
 	MaxSize  = 8 << 20 // bytes of one file
 )
 
-// A Package is what is known of a proto package.
+// A Package describes a proto package.
 type Package struct {
 	Name  string
 	Files map[string][]protofile.Import // what each file imports, by its import path
-	Asked []string                      // packages that it may import, sorted; nil for any
+	Asked []string                      // packages that it may import, sorted; nil allows any
 }
 
-// Read reads the imports of the files of a package. An error says which file is none,
-// as protoc would, with its line.
+// Read reads the imports of the files of a package. An error names the file
+// that is not valid, and the line, like protoc.
 func Read(ctx context.Context, name string, dir fs.FS) (*Package, error) {
 	p := &Package{Name: name, Files: map[string][]protofile.Import{}}
 	buf := make([]byte, protofile.Chunk)
@@ -54,7 +55,7 @@ func Read(ctx context.Context, name string, dir fs.FS) (*Package, error) {
 		said, err := protofile.Scan(f, buf)
 		var syntax *protofile.SyntaxError
 		if errors.As(err, &syntax) {
-			hint := fmt.Sprintf(`take another version, or leave the file out of the package: files = ["!%s"]`, file)
+			hint := fmt.Sprintf(`use another version, or exclude the file from the package: files = ["!%s"]`, file)
 			if syntax.Hint != "" {
 				hint += "; its publisher has to " + syntax.Hint
 			}
@@ -66,11 +67,11 @@ func Read(ctx context.Context, name string, dir fs.FS) (*Package, error) {
 	return p, err
 }
 
-// Limits refuses packages that are no packages any more. Sizes are those of the
-// files, by import path.
+// Limits refuses packages that are too large. sizes are those of the files, by
+// import path.
 func Limits(sizes map[string]int64) error {
 	if len(sizes) > MaxFiles {
-		return fault.Errorf(fault.Integrity, `take a part of it: files = ["acme/**"]`, "it has %d .proto files, more than the limit of %d", len(sizes), MaxFiles)
+		return fault.Errorf(fault.Integrity, `use a part of it: files = ["acme/**"]`, "it has %d .proto files, more than the limit of %d", len(sizes), MaxFiles)
 	}
 	for _, file := range slices.Sorted(maps.Keys(sizes)) {
 		if bad := protofile.BadImport(file); bad != "" {
@@ -86,7 +87,7 @@ func Limits(sizes map[string]int64) error {
 	return nil
 }
 
-// Folders are the folders of some import paths, sorted, "." for none.
+// Folders returns the folders of import paths, sorted, "." for none.
 func Folders(files []string) []string {
 	folders := map[string]bool{}
 	for _, file := range files {
@@ -95,7 +96,7 @@ func Folders(files []string) []string {
 	return slices.Sorted(maps.Keys(folders))
 }
 
-// Layout is what a lock holds of the files of a package.
+// Layout describes the files of a package, as in the lock.
 func (p *Package) Layout() map[string]lock.Folder {
 	folders := map[string]lock.Folder{}
 	for _, file := range slices.Sorted(maps.Keys(p.Files)) {
@@ -115,13 +116,13 @@ func (p *Package) Layout() map[string]lock.Folder {
 	return folders
 }
 
-// most is how many problems of one package are told.
+// most limits the problems that are reported for one package.
 const most = 5
 
-// Check holds packages against each other. Deps are, for each package, those that it
-// imports, sorted; errs is what is wrong with a package, by name, of class
-// [fault.Usage]. Known names the package of the catalogue that serves an import, "" for
-// none.
+// Check checks packages against each other. deps lists, for each package, those
+// that it imports, sorted. errs has the error of class [fault.Usage] for each
+// faulty package, by name. known returns the package of the catalogue with an
+// import, or "".
 func Check(packages []*Package, known func(importPath string) string) (deps map[string][]string, errs map[string]error) {
 	c := &check{known: known, servers: map[string]string{}, packages: slices.SortedFunc(slices.Values(packages), func(a, b *Package) int { return strings.Compare(a.Name, b.Name) })}
 	deps, errs = map[string][]string{}, map[string]error{}
@@ -140,7 +141,7 @@ func Check(packages []*Package, known func(importPath string) string) (deps map[
 	if len(errs) > 0 {
 		return deps, errs
 	}
-	if name, err := c.circles(deps); err != nil {
+	if name, err := c.cycles(deps); err != nil {
 		errs[name] = err
 	}
 	return deps, errs
@@ -149,10 +150,11 @@ func Check(packages []*Package, known func(importPath string) string) (deps map[
 type check struct {
 	packages []*Package // by name
 	known    func(string) string
-	servers  map[string]string // the package of each import path
+	servers  map[string]string // the package with each import path
 }
 
-// serve takes in the files of a package: each import path is that of one.
+// serve adds the files of a package. Each import path may occur in one package
+// only.
 func (c *check) serve(p *Package) error {
 	folded := map[string]string{}
 	for file, server := range c.servers {
@@ -170,7 +172,7 @@ func (c *check) serve(p *Package) error {
 		if other != file {
 			return fault.Errorf(fault.Usage, hint, "%s and %s of %s are one file where case is ignored", file, other, c.servers[other])
 		}
-		return fault.Errorf(fault.Usage, hint, "%s is in %s as well", file, c.servers[other])
+		return fault.Errorf(fault.Usage, hint, "%s is also in %s", file, c.servers[other])
 	}
 	return nil
 }
@@ -191,7 +193,7 @@ func (c *check) imports(p *Package) ([]string, error) {
 				continue
 			}
 			if len(problems) == most {
-				more++ // of which there may be thousands
+				more++ // there may be thousands
 				continue
 			}
 			problem, hint := c.missing(p, i.Path, server)
@@ -207,7 +209,7 @@ func (c *check) imports(p *Package) ([]string, error) {
 		}
 	}
 	list := slices.Sorted(maps.Keys(found))
-	if p.Asked != nil { // what it asks for it has, imported or not
+	if p.Asked != nil { // requested packages count, even if nothing imports them
 		list = p.Asked
 	}
 	if len(problems) == 0 {
@@ -223,8 +225,8 @@ func (c *check) imports(p *Package) ([]string, error) {
 	return list, fault.Errorf(fault.Usage, strings.Join(hints, "; "), "%s", text)
 }
 
-// missing says why an import is not served, and how it would be: hint is "" where
-// nobody knows who has it.
+// missing explains why an import cannot be resolved, and how to fix it. The
+// hint is "" if no package is known to have it.
 func (c *check) missing(p *Package, importPath, server string) (problem, hint string) {
 	if server != "" {
 		return "which is of " + server + ", and deps does not name that", fmt.Sprintf("add %q to deps of [protos.%s], or take deps out", server, p.Name)
@@ -245,21 +247,21 @@ func (c *check) missing(p *Package, importPath, server string) (problem, hint st
 		}
 	}
 	if name := c.known(importPath); name != "" && name != p.Name {
-		return "which " + name + " has", "run: lockgen add protos/" + name
+		return "which is in " + name, "run: lockgen add protos/" + name
 	}
 	if near != "" {
 		return near, ""
 	}
-	return "which no package of [protos] has", ""
+	return "which is not in any package of [protos]", ""
 }
 
-// fold is a path without what one easily gets wrong: case, white space at its ends,
-// and how its letters are composed.
+// fold returns a path without common mistakes: case, spaces at its ends, and
+// the composition of characters.
 func fold(name string) string { return norm.NFC.String(strings.ToLower(strings.TrimSpace(name))) }
 
-// circles finds a package that needs itself, or a file that imports itself, through
-// others.
-func (c *check) circles(deps map[string][]string) (name string, err error) {
+// cycles finds a package that needs itself, or a file that imports itself,
+// through others.
+func (c *check) cycles(deps map[string][]string) (name string, err error) {
 	for _, p := range c.packages {
 		of := func(file string) (paths []string) {
 			for _, i := range p.Files[file] {
@@ -267,12 +269,12 @@ func (c *check) circles(deps map[string][]string) (name string, err error) {
 			}
 			return paths
 		}
-		if circle := graph.Cycle(slices.Sorted(maps.Keys(p.Files)), of); circle != nil {
-			return p.Name, fault.Errorf(fault.Usage, fmt.Sprintf(`take another version, or leave one of them out: files = ["!%s"]`, circle[0]), "its files import each other in a circle: %s", strings.Join(circle, " -> "))
+		if cycle := graph.Cycle(slices.Sorted(maps.Keys(p.Files)), of); cycle != nil {
+			return p.Name, fault.Errorf(fault.Usage, fmt.Sprintf(`use another version, or exclude one of them: files = ["!%s"]`, cycle[0]), "its files import each other in a cycle: %s", strings.Join(cycle, " -> "))
 		}
 	}
-	if circle := graph.Cycle(slices.Sorted(maps.Keys(deps)), func(name string) []string { return deps[name] }); circle != nil {
-		return circle[0], fault.Errorf(fault.Usage, "make one package of them, or leave the files out that close the circle", "proto packages need each other in a circle: %s", strings.Join(circle, " -> "))
+	if cycle := graph.Cycle(slices.Sorted(maps.Keys(deps)), func(name string) []string { return deps[name] }); cycle != nil {
+		return cycle[0], fault.Errorf(fault.Usage, "merge them into one package, or exclude the files that close the cycle", "the proto packages form a cycle: %s", strings.Join(cycle, " -> "))
 	}
 	return "", nil
 }

@@ -45,7 +45,7 @@ func TestCheck(t *testing.T) {
 	bad := pack(t, "bad", map[string]string{"x.proto": "g/1.proto g/2.proto g/3.proto g/4.proto g/5.proto g/6.proto g/7.proto"})
 	_, errs = Check([]*Package{bad}, func(path string) string { return "known" })
 	err := errs["bad"]
-	if fault.Of(err) != fault.Usage || !strings.Contains(err.Error(), `x.proto:2: imports "g/1.proto", which known has`) || !strings.Contains(err.Error(), "and 2 more") || fault.Hint(err) != "run: lockgen add protos/known" {
+	if fault.Of(err) != fault.Usage || !strings.Contains(err.Error(), `x.proto:2: imports "g/1.proto", which is in known`) || !strings.Contains(err.Error(), "and 2 more") || fault.Hint(err) != "run: lockgen add protos/known" {
 		t.Errorf("%v; hint: %s", err, fault.Hint(err))
 	}
 }

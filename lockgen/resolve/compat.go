@@ -18,24 +18,23 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// What is known of plugins beside each other: each may be locked and run, and
-// still its code does not fit that of another one, or its publisher wants
-// another runtime. Two sources know it, the catalogue and what the packages say
-// of themselves: engines and peerDependencies of package.json
-// (`npm help package.json`), the closures of crates.
-// What the publisher of the plugin itself says is a failure; what a dependency
-// of it says, or what only the compiler of the generated code would notice, is
-// a note.
+// Plugins can each be locked and run, and still not work together: their
+// generated code may not match, or their publishers may require different
+// runtimes. There are two sources of such facts: the catalogue, and the
+// metadata of packages, which are engines and peerDependencies of package.json
+// (`npm help package.json`) and the closures of crates. What the publisher of
+// the plugin itself says is a failure. What a dependency says, or what only the
+// compiler of the generated code would notice, is a note.
 
-// compatible compares what was just locked with the rest of the lock. The failures are
-// those of the plugins; the error is an interruption.
+// compatible compares what was just locked with the rest of the lock. The
+// failures belong to plugins; the error is an interruption.
 func (u *update) compatible(ctx context.Context, all, pending []*plan.Want) ([]failure, error) {
 	moved := map[string]bool{} // names of what was just locked
 	for _, w := range pending {
 		moved[w.Name] = true
 	}
 	var failures []failure
-	seen := map[string]bool{} // two entries may mean one version
+	seen := map[string]bool{} // two entries may have the same version
 	for _, w := range all {
 		v := u.out.Lock.Plugins[w.Name][w.Version]
 		if v == nil || seen[w.Name+"@"+w.Version] {
@@ -85,11 +84,11 @@ func (u *update) compatible(ctx context.Context, all, pending []*plan.Want) ([]f
 	return failures, nil
 }
 
-// compatibleBeside is what the catalogue knows of w and another plugin.
+// compatibleBeside checks w and another plugin with the facts of the catalogue.
 func (u *update) compatibleBeside(w *plan.Want, f catalog.Fit) error {
 	versions := u.out.Lock.Plugins[f.Plugin]
 	if len(versions) == 0 {
-		u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s works with the code that %s %s makes, which %s does not ask for", w, f.Plugin, f.Versions, u.Manifest.Name))
+		u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s needs the code that %s %s generates, but %s does not ask for that plugin", w, f.Plugin, f.Versions, u.Manifest.Name))
 		return nil
 	}
 	for version, v := range versions {
@@ -97,15 +96,15 @@ func (u *update) compatibleBeside(w *plan.Want, f catalog.Fit) error {
 			return err
 		}
 	}
-	return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, f.Hint, "it works beside %s %s only, and %s is locked", f.Plugin, f.Versions, listedVersions(versions)))
+	return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, f.Hint, "it works only with %s %s, but %s is locked", f.Plugin, f.Versions, listedVersions(versions)))
 }
 
 func listedVersions(versions map[string]*lock.Version) string {
 	return strings.Join(slices.SortedFunc(maps.Keys(versions), lock.CompareVersions), " and ")
 }
 
-// agrees notes plugins whose generated code is for another minor version of a
-// crate than that of a plugin, each pair once.
+// agrees adds a note for plugins whose generated code needs another minor
+// version of a crate than that of a given plugin, once per pair.
 func (u *update) agrees(plugin, crate string) {
 	own := u.minors(plugin, crate)
 	if len(own) == 0 {
@@ -119,14 +118,14 @@ func (u *update) agrees(plugin, crate string) {
 		}
 		pair := []string{plugin + " for " + fault.List(own), name + " for " + fault.List(other)}
 		slices.Sort(pair)
-		note := fmt.Sprintf("%s make code for different versions of the crate %s, which does not compile together", strings.Join(pair, " and "), crate)
+		note := fmt.Sprintf("%s generate code for different versions of the crate %s, which cannot be compiled together", strings.Join(pair, " and "), crate)
 		if !slices.Contains(u.out.Notes, note) {
 			u.out.Notes = append(u.out.Notes, note)
 		}
 	}
 }
 
-// minors are the MAJOR.MINOR of a crate in the closures of a plugin.
+// minors returns the MAJOR.MINOR of a crate in the closures of a plugin.
 func (u *update) minors(plugin, crate string) []string {
 	var list []string
 	for _, v := range u.out.Lock.Plugins[plugin] {
@@ -139,7 +138,7 @@ func (u *update) minors(plugin, crate string) []string {
 	return list
 }
 
-// described is what a package.json says about others.
+// described has the fields of a package.json about other packages.
 type described struct {
 	Engines struct {
 		Node string `json:"node"`
@@ -147,9 +146,9 @@ type described struct {
 	Peers map[string]string `json:"peerDependencies"`
 }
 
-// describe reads the package.json of a locked file: of what was just read, or of
-// the store. Known is false where neither has it, or where it is of a form that
-// says nothing, as very old packages are.
+// describe reads the package.json of a locked file, from what was just read or
+// from the store. known is false if neither has it, or if its form is unknown,
+// as in very old packages.
 func (u *update) describe(ctx context.Context, key string, f lock.File) (d described, known bool) {
 	a, err := native.NPMPackage(key, f)
 	if err != nil {
@@ -169,8 +168,8 @@ func (u *update) describe(ctx context.Context, key string, f lock.File) (d descr
 	return d, json.Unmarshal(c.Heads["package.json"], &d) == nil
 }
 
-// compatibleNode compares the locked node with what the packages of a closure say of
-// the versions that they run on.
+// compatibleNode compares the locked node with the versions that the packages
+// of a closure require.
 func (u *update) compatibleNode(ctx context.Context, w *plan.Want, v *lock.Version) error {
 	name, version, _ := strings.Cut(v.Runtime, "@")
 	node := threeNumbers().FindString(version)
@@ -186,22 +185,22 @@ func (u *update) compatibleNode(ctx context.Context, w *plan.Want, v *lock.Versi
 			continue
 		}
 		if key != w.PackageDir() {
-			u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s: npm package %s@%s asks for node %s, and node %s is locked", w, f.Name, f.Version, d.Engines.Node, version))
+			u.out.Notes = append(u.out.Notes, fmt.Sprintf("%s: npm package %s@%s requires node %s, but node %s is locked", w, f.Name, f.Version, d.Engines.Node, version))
 			continue
 		}
-		hint := "take a node of that range: lockgen add node@VERSION"
+		hint := "lock a node in that range: lockgen add node@VERSION"
 		if r.Allows(plan.NodeHint) {
-			hint = "run: lockgen add node@" + plan.NodeHint + ", or take an older version of " + w.Name
+			hint = "run: lockgen add node@" + plan.NodeHint + ", or use an older version of " + w.Name
 		}
-		own = fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, hint, "it asks for node %s (engines in its package.json), and node %s is locked", d.Engines.Node, version))
+		own = fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, hint, "it requires node %s (engines in its package.json), but node %s is locked", d.Engines.Node, version))
 	}
 	return own
 }
 
 var threeNumbers = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+`) })
 
-// peers are the names of the plugins of the lock by the npm package that they
-// are, without v itself.
+// peers returns the names of the plugins in the lock, except v itself, by their
+// npm package.
 func (u *update) peers(v *lock.Version) map[string]string {
 	packages := map[string]string{}
 	for name, versions := range u.out.Lock.Plugins {
@@ -214,8 +213,8 @@ func (u *update) peers(v *lock.Version) map[string]string {
 	return packages
 }
 
-// compatiblePeer compares the locked versions of another plugin with what the package
-// of w says of it.
+// compatiblePeer compares the locked versions of another plugin with what the
+// package of w requires.
 func (u *update) compatiblePeer(ctx context.Context, w *plan.Want, v *lock.Version, name, pkg string) error {
 	key := w.PackageDir()
 	d, _ := u.describe(ctx, key, v.Files[key])
@@ -229,6 +228,6 @@ func (u *update) compatiblePeer(ctx context.Context, w *plan.Want, v *lock.Versi
 			return nil
 		}
 	}
-	return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, fmt.Sprintf("run: lockgen add '%s@%s', or take another version of %s", name, r, w.Name),
-		"it works beside %s %s only (peerDependencies in its package.json), and %s is locked", name, r, listedVersions(versions)))
+	return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, fmt.Sprintf("run: lockgen add '%s@%s', or use another version of %s", name, r, w.Name),
+		"it works only with %s %s (peerDependencies in its package.json), but %s is locked", name, r, listedVersions(versions)))
 }

@@ -36,7 +36,7 @@ func TestAgrees(t *testing.T) {
 			u.agrees(name, "prost")
 		}
 		if len(u.out.Notes) != tt.notes || slices.ContainsFunc(u.out.Notes, func(n string) bool {
-			return !strings.Contains(n, "protoc-gen-prost for 0.13 and protoc-gen-tonic for 0.12 make code")
+			return !strings.Contains(n, "protoc-gen-prost for 0.13 and protoc-gen-tonic for 0.12 generate code")
 		}) {
 			t.Errorf("%s: %q", tt.name, u.out.Notes)
 		}

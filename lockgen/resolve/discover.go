@@ -12,11 +12,11 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// A Discovery is what a source that nobody has described has to offer.
+// A Discovery is what a source without an entry offers.
 type Discovery struct {
-	Source   manifest.Source // go: of the module
-	Version  string          // that was asked for, or the newest one
-	Held     []plan.Held     // newer ones
+	Source   manifest.Source // for go: the source of the module
+	Version  string          // the requested version, or the newest
+	Held     []plan.Held     // newer ones that were skipped
 	Programs []source.Program
 }
 
@@ -25,7 +25,7 @@ type Discovery struct {
 // for any; github: only.
 func Discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, asset, version string, o Options) (*Discovery, error) {
 	if o.Offline {
-		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline, or write an entry by hand", "offline, and nothing is known of %s", from))
+		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline, or write an entry by hand", "offline, and lockgen knows nothing about %s", from))
 	}
 	o.Verb = "add"
 	u := newUpdate(m, o)
@@ -73,14 +73,14 @@ func Discover(ctx context.Context, m *manifest.Manifest, from manifest.Source, a
 	return &Discovery{Source: w.From, Version: w.Version, Held: w.Held, Programs: programs}, nil
 }
 
-// fromHost are all platforms, that of this machine first.
+// fromHost returns all platforms, that of this machine first.
 func fromHost() []lock.Platform {
 	host, _ := lock.Host()
 	return append(slices.DeleteFunc(slices.Clone(lock.Platforms), func(p lock.Platform) bool { return p.Name != host.Name }),
 		slices.DeleteFunc(slices.Clone(lock.Platforms), func(p lock.Platform) bool { return p.Name == host.Name })...)
 }
 
-// find lets the source of a want without an executable say which one there is.
+// find asks the source for the executable of a want that names none.
 func (u *update) find(ctx context.Context, w *plan.Want, on []lock.Platform) error {
 	programs, err := u.Programs(ctx, w, on)
 	if err != nil {

@@ -9,16 +9,16 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// Compete asks every source of a plugin version whether it can serve now, as
-// Update does, but to the last of them and without locking anything. It
-// downloads what they offer into the store. Why is "" for a source that can.
+// Compete asks every source of a plugin version whether it can be locked now,
+// like Update, but it asks all sources and locks nothing. It downloads what
+// they offer into the store. Why is "" for a source that can be locked.
 func Compete(ctx context.Context, m *manifest.Manifest, w *plan.Want, o Options) ([]plan.Tried, error) {
 	if o.Offline {
 		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline", "offline, and --upstream asks every source"))
 	}
 	var list []plan.Tried
 	for _, c := range w.Candidates() {
-		// What is locked is there, for a runtime may be among it.
+		// What is locked must be found, because a runtime may be part of it.
 		u := newUpdate(m, o)
 		for name, versions := range o.Old.Plugins {
 			u.out.Lock.Plugins[name] = maps.Clone(versions)

@@ -14,39 +14,40 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/queue"
 )
 
-// Sources in order. A plugin may be had from several sources; the first that
-// can serve every required platform is locked, and nothing falls back later.
+// A plugin may have several sources. lockgen locks the first one that has every
+// required platform, and nothing falls back later.
 //
-// A source loses when it says that it cannot serve: it has no such package or
-// version, nothing for a platform, not this executable, or something that a
-// rule refuses, such as an install script. It does not lose by being out of
-// reach, by giving wrong bytes or because this machine lacks its client: then
-// the answer would depend on the day or the machine, and the update fails. Out of
-// reach, or without its client here, may be one that a recipe of the catalogue lists
-// and nobody chose, unless it is the one that is locked; that is told.
+// A source is skipped if it answers that it cannot be used: it lacks the
+// package, the version, a platform or the executable, or has something that a
+// rule refuses, such as an install script. It is not skipped if it is
+// unreachable, if it sends wrong bytes, or if this machine lacks its client:
+// the result would depend on the day or the machine, so the update fails. There
+// is one exception: a source that only a recipe of the catalogue lists may be
+// skipped if it is unreachable or its client is missing, with a note, unless it
+// is the locked one.
 
-// A job is a plugin version on its way through its sources.
+// A job is the way of a plugin version through its sources.
 type job struct {
-	root       *plan.Want // whose job it is: the first candidate before it was settled
+	root       *plan.Want // the first candidate before the version was chosen
 	candidates []*plan.Want
 	at         int
-	failed     []failure    // of the candidates before
-	silent     []failure    // of sources that could not be asked which versions there are
-	needed     bool         // others wait for it
-	moves      bool         // a runtime that another version has to be found for
+	failed     []failure    // of earlier candidates
+	silent     []failure    // of sources that could not list their versions
+	needed     bool         // other jobs wait for it
+	moves      bool         // a runtime that needs another version
 	kept       []*plan.Want // what a runtime follows, and is not resolved now
 
-	compiles bool // its plugin may be compiled to be locked
+	compiles bool // its plugin may have to be compiled
 
-	// Its version is settled; this machine can use it; it has all that it takes but
-	// the time to compile it; nothing more will happen.
+	// Its version is chosen; this machine can use it; it has everything except
+	// the compiled result; the job is done.
 	picked, usable, asked, done queue.Flag
 
-	// How it ended, to be read when it is done.
-	unresolved bool          // lost before anything was downloaded
-	lost       []failure     // final
-	fatal      error         // no plugin's fault
-	locked     *lock.Version // nil for nothing, or where another job has locked it
+	// The results, valid when it is done.
+	unresolved bool          // failed before anything was downloaded
+	lost       []failure     // final failures
+	fatal      error         // not the fault of a plugin
+	locked     *lock.Version // nil for nothing, or if another job locked it
 	notes      []string
 	tried      []plan.Tried
 	tryNote    string // of the smoke run
@@ -57,7 +58,7 @@ func newJob(candidates ...*plan.Want) *job {
 	return &job{root: candidates[0], candidates: candidates, picked: queue.NewFlag(), usable: queue.NewFlag(), asked: queue.NewFlag(), done: queue.NewFlag()}
 }
 
-// jobs makes a job of each want. A range that may move may do so in each
+// jobs returns a job for each want. A range that may change may do so in each
 // of its sources.
 func (u *update) jobs(pending []*plan.Want) []*job {
 	list := make([]*job, len(pending))
@@ -78,8 +79,8 @@ func (u *update) jobs(pending []*plan.Want) []*job {
 	return list
 }
 
-// await waits for what the candidate needs. Where that cannot be had, it has no
-// platforms: ok is false, for the cause alone is named.
+// await waits for what the candidate needs. If that cannot be locked, ok is
+// false and the candidate has no platforms, because only the cause is reported.
 func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 	w := c.now()
 	for _, other := range jobs {
@@ -91,7 +92,7 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 		if w.ByGo && name == "go" {
 			ready = other.usable
 		} else if w.Language != "" {
-			ready = other.picked // its version is all that matters
+			ready = other.picked // only its version matters
 		} else if other.compiles {
 			c.asked.Open() // it waits for all others before it is compiled
 		}
@@ -105,9 +106,9 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 	return true
 }
 
-// lastOfAll waits until every other job has what it takes: compiling takes minutes,
-// and whatever can fail before is told before. It is false where something has
-// failed, or ctx has ended.
+// lastOfAll waits until every other job has everything it needs: compiling
+// takes minutes, so all other errors should be reported first. It returns false
+// if something has failed or ctx has ended.
 func (c *job) lastOfAll(ctx context.Context, jobs []*job) bool {
 	c.asked.Open()
 	for _, other := range jobs {
@@ -120,7 +121,7 @@ func (c *job) lastOfAll(ctx context.Context, jobs []*job) bool {
 	})
 }
 
-// end tells everybody that nothing more will happen.
+// end marks the job as done.
 func (c *job) end() {
 	c.picked.Open()
 	c.asked.Open()
@@ -131,7 +132,7 @@ func (c *job) end() {
 func (c *job) now() *plan.Want { return c.candidates[c.at] }
 func (c *job) last() bool      { return c.at == len(c.candidates)-1 }
 
-// lost reports whether a failure is the source's own word that it cannot serve.
+// lost reports whether a failure means that the source cannot be used.
 func (f failure) lost() bool {
 	switch fault.Of(f.err) {
 	case fault.Usage, fault.Policy:
@@ -142,7 +143,8 @@ func (f failure) lost() bool {
 	return false
 }
 
-// passes reports whether the next candidate of a job may be tried after a failure.
+// passes reports whether the next candidate of a job may be tried after a
+// failure.
 func (u *update) passes(c *job, f failure) bool {
 	if f.lost() {
 		return true
@@ -151,7 +153,7 @@ func (u *update) passes(c *job, f failure) bool {
 	return f.w.Known && (f.unreachable() || f.clientless) && (old == nil || c.root.LockedAs(u.Manifest, old).From != f.w.From)
 }
 
-// noteTried records which sources lost against the one that was locked.
+// noteTried records the sources that were skipped before the locked one.
 func (u *update) noteTried(c *job) {
 	tried := tried(c.candidates[:c.at], c.failed)
 	for _, t := range tried {
@@ -164,7 +166,8 @@ func (u *update) noteTried(c *job) {
 	c.tried = append(c.tried, tried...)
 }
 
-// tried says in a line for each of some candidates why it lost.
+// tried returns one line for each candidate, with the reason why it was
+// skipped.
 func tried(candidates []*plan.Want, failures []failure) []plan.Tried {
 	var list []plan.Tried
 	for _, w := range candidates {

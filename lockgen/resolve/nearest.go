@@ -11,9 +11,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// proposing puts one failure in the place of those of a version that its source does
-// not have: it names the newest version that there is and the nearest ones. Where
-// the source has no list, or has that version in it, they stay.
+// proposing replaces the failures for a version that the source does not have
+// by one that names the newest and the nearest versions. It keeps them if the
+// source has no list, or lists the version.
 func (u *update) proposing(ctx context.Context, failures []failure) []failure {
 	var told []failure
 	proposals := map[*plan.Want]error{}
@@ -37,9 +37,9 @@ func (u *update) proposing(ctx context.Context, failures []failure) []failure {
 	return told
 }
 
-// nowhere are the failures of a version that a person wrote on the command line and
-// that none of the sources lists. It is for a job that waits for others, such as the
-// node whose npm resolves it: all others find out at once.
+// nowhere returns the failures for a version of the command line that no source
+// lists. It is for a job that waits for others, such as the node whose npm
+// resolves it: the other jobs notice at once.
 func (u *update) nowhere(ctx context.Context, c *job) (failures []failure) {
 	first := c.candidates[0]
 	if named, _ := u.touched(); !named[first.Name] || u.moves[first] || len(first.Needs()) == 0 {
@@ -55,8 +55,8 @@ func (u *update) nowhere(ctx context.Context, c *job) (failures []failure) {
 	return failures
 }
 
-// propose is the error that names the versions there are in the place of that of w,
-// nil where they are not known or it is one of them.
+// propose returns an error that names the available versions instead of that of
+// w. It returns nil if they are unknown or include it.
 func (u *update) propose(ctx context.Context, w *plan.Want) error {
 	l, err := u.Lister(ctx, w.From.Kind)
 	if err != nil {
@@ -89,13 +89,13 @@ func (u *update) propose(ctx context.Context, w *plan.Want) error {
 	}
 	verb := u.options.Verb
 	if was := u.options.Was; was != nil && was.Plugins[w.Name] != nil && slices.Contains(was.Plugins[w.Name].Versions, w.Version) {
-		verb = "" // it is there already: another one beside it would not help
+		verb = "" // it exists already, so a second one would not help
 	}
 	if verb == "" {
 		verb = "update"
 	}
 	spec := w.Name + "@" + best
-	if strings.Contains(w.Name, "{version}") { // the place of one that has no name yet
+	if strings.Contains(w.Name, "{version}") { // a place without a plugin name yet
 		spec = strings.ReplaceAll(w.Name, "{version}", best)
 	}
 	return fault.Errorf(fault.Upstream, "run: lockgen "+verb+" "+spec, "%s has no version %s: %s", w.From, w.Version, text)

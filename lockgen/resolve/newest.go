@@ -14,21 +14,21 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// The newest version is the newest of all sources: each is asked which versions
-// there are, and the order of sources decides between those that have that one.
+// The newest version is that of all sources: each is asked for its versions,
+// and the order of sources decides between those that have the newest.
 //
-// A source that cannot be asked, such as one behind a wall, does not hinder the
-// others, but it is told, for it might have a newer version. What is locked never
-// gives way to an older version on account of that.
+// If a source cannot be asked, for example because of a firewall, the others
+// are used, with a note that it might have a newer version. A locked version is
+// never replaced by an older one for this reason.
 
-// A survey is what the sources of a plugin say of its versions.
+// A survey has the answers of a plugin's sources.
 type survey struct {
-	listed []plan.Listed // those that answered
-	failed []failure     // those that did not
+	listed []plan.Listed // sources that answered
+	failed []failure     // sources that did not
 }
 
-// silent are the sources that might have more than what was said: out of reach, or
-// without the client program that they take.
+// silent returns the failures of sources that might have more versions: they
+// are unreachable, or their client is missing.
 func (s *survey) silent() (list []failure) {
 	for _, f := range s.failed {
 		if !f.lost() {
@@ -43,11 +43,11 @@ func (s *survey) newest(locked string, rules plan.Rules) []*plan.Want {
 	return plan.Newest(s.listed, locked, rules)
 }
 
-// releases are lists of versions, by source: entries of one plugin share a list.
+// releases has lists of versions by source. Entries of one plugin share a list.
 type releases = once.Map[string, []plan.Release]
 
-// survey asks every candidate of one range. Locked is the version that the lock
-// has, "" for none. The error is an interruption.
+// survey asks every candidate of a range. locked is the locked version, or "".
+// The error is an interruption.
 func (u *update) survey(ctx context.Context, candidates []*plan.Want, locked string, lists *releases) (*survey, error) {
 	if len(candidates) > 0 {
 		defer u.Shown().Step("asking which versions of %s there are", candidates[0].Name)()
@@ -93,7 +93,7 @@ func (u *update) list(ctx context.Context, w *plan.Want, locked string, lists *r
 	return of, nil
 }
 
-// old is the version that the lock has of w, "" for none.
+// old returns the locked version of w, or "".
 func (u *update) old(w *plan.Want) string {
 	if u.Old.Plugins[w.Name][w.Version] == nil {
 		return ""
@@ -101,14 +101,15 @@ func (u *update) old(w *plan.Want) string {
 	return w.Version
 }
 
-// settle gives a job that may move its candidates: those of the newest version
-// first. The failures say why there is none; the error is an interruption.
+// settle orders the candidates of a job whose version may change: those with
+// the newest version come first. The failures say why there is none; the error
+// is an interruption.
 func (u *update) settle(ctx context.Context, c *job) ([]failure, error) {
 	first := c.candidates[0]
 	if !u.moves[first] && !c.moves {
 		return nil, nil
 	}
-	if !c.needed { // others wait for those few
+	if !c.needed { // other jobs wait for these few
 		leave, err := u.clients.Enter(ctx, false)
 		if err != nil {
 			return nil, err
@@ -133,19 +134,19 @@ func (u *update) settle(ctx context.Context, c *job) ([]failure, error) {
 	return nil, nil
 }
 
-// pick orders the candidates of a range. It is an error where none has a version
-// that may be locked, or where what is locked would give way to an older one
+// pick orders the candidates of a range. It returns an error if none has an
+// allowed version, or if the locked version would be replaced by an older one
 // because a source could not be asked.
 func (s *survey) pick(first *plan.Want, locked string, rules plan.Rules) ([]*plan.Want, error) {
 	order := s.newest(locked, rules)
 	silent := s.silent()
 	for _, f := range silent {
-		if fault.Of(f.err) == fault.Integrity { // no sign of being out of reach
+		if fault.Of(f.err) == fault.Integrity { // that is not a sign of being unreachable
 			return nil, f.err
 		}
 	}
 	if len(order) == 0 {
-		for _, l := range s.listed { // the first says why
+		for _, l := range s.listed { // the first one explains it
 			w := *l.Want
 			if err := w.Pick(l.Releases, locked, rules); err != nil {
 				return nil, err
@@ -158,13 +159,13 @@ func (s *survey) pick(first *plan.Want, locked string, rules plan.Rules) ([]*pla
 		order = slices.DeleteFunc(order, func(w *plan.Want) bool { return plan.CompareVersions(w.From.Kind, w.Version, locked) < 0 })
 	}
 	if len(order) == 0 {
-		return nil, fault.Errorf(fault.Of(silent[0].err), fault.Hint(silent[0].err), "%s is locked, %s could not be asked, and the newest that another source has is %s: %w",
+		return nil, fault.Errorf(fault.Of(silent[0].err), fault.Hint(silent[0].err), "%s is locked, but %s could not be asked, and other sources have only %s: %w",
 			locked, silent[0].w.From, newest.Version, silent[0].err)
 	}
 	return order, nil
 }
 
-// failures are those of the sources, and err where none of them says it.
+// failures returns those of the sources, and err if none of them is err.
 func (s *survey) failures(first *plan.Want, err error) []failure {
 	for _, f := range s.failed {
 		if f.err == err { //nolint:errorlint // the very same
@@ -178,7 +179,7 @@ func (s *survey) failures(first *plan.Want, err error) []failure {
 	return append([]failure{{w: w, err: err}}, s.failed...)
 }
 
-// tried says why the sources that are not among the ordered ones lost.
+// tried explains why sources are not among the ordered ones.
 func (s *survey) tried(order []*plan.Want) (list []plan.Tried) {
 	add := func(w *plan.Want, why string) {
 		list = append(list, plan.Tried{Plugin: w.Name, Version: order[0].Version, Source: w.From.String(), Why: why})
@@ -188,23 +189,24 @@ func (s *survey) tried(order []*plan.Want) (list []plan.Tried) {
 	}
 	for _, l := range s.listed {
 		if l.Version == "" {
-			add(l.Want, "none of its versions is one that may be locked")
+			add(l.Want, "none of its versions is allowed")
 			continue
 		}
 		w := *l.Want
 		if w.Version = l.Version; plan.Compare(&w, order[0]) < 0 {
-			add(l.Want, "the newest of its versions that may be locked is "+l.Version)
+			add(l.Want, "its newest allowed version is "+l.Version)
 		}
 	}
 	return list
 }
 
-// unasked tells of a source that could not be asked.
+// unasked describes a source that could not be asked.
 func unasked(f failure, by *plan.Want) string {
-	return fmt.Sprintf("%s: %s could not be asked which versions it has, and may have a newer one than %s: %v", f.w.Name, f.w.From, by.Version, oneLine(f.err))
+	return fmt.Sprintf("%s: %s could not be asked for its versions, and may have a newer one than %s: %v", f.w.Name, f.w.From, by.Version, oneLine(f.err))
 }
 
-// unreachable reports whether a failure only says that a source is out of reach.
+// unreachable reports whether a failure only means that a source is
+// unreachable.
 func (f failure) unreachable() bool {
 	return fault.Of(f.err) == fault.Upstream && !errors.Is(f.err, fs.ErrNotExist)
 }

@@ -15,29 +15,31 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 )
 
-// An Age is how one entry of the manifest compares with what its source has.
+// An Age compares one entry of the manifest with its sources.
 type Age struct {
 	Name    string      `json:"name"`
-	Asked   string      `json:"asked"`   // what the entry says
-	Locked  string      `json:"locked"`  // "" for nothing
+	Asked   string      `json:"asked"`   // version in the entry
+	Locked  string      `json:"locked"`  // "" for none
 	Allowed string      `json:"allowed"` // the newest version within the entry and the policy, "" for none
-	Latest  string      `json:"latest"`  // the newest version there is, "" where that is not known
+	Latest  string      `json:"latest"`  // the newest version of all, "" if unknown
 	Held    []plan.Held `json:"held"`    // versions newer than Allowed, newest first
-	// Released is the day on which Locked was, YYYY-MM-DD by the registry's clock,
-	// "" where it has none.
+	// Released is the release day of Locked, YYYY-MM-DD by the registry's clock,
+	// or "" if it has none.
 	Released string `json:"released,omitempty"`
 	Run      string `json:"run,omitempty"` // the command that takes what is newer; for lockgen to fill in
 	Error    string `json:"error,omitempty"`
-	// Unasked are the sources that could not be asked, while others were, and why.
+	// Unasked has the sources that could not be asked while others answered, and
+	// why.
 	Unasked []string `json:"unasked,omitempty"`
 }
 
-// Behind reports whether there is something to say of it.
+// Behind reports whether there is something to report about the entry.
 func (a Age) Behind() bool {
 	return a.Error != "" || len(a.Unasked) > 0 || a.Locked != a.Allowed || a.Locked != a.Latest
 }
 
-// Why says in one line what holds newer versions back, and who was not asked.
+// Why explains in one line what holds back newer versions, and which sources
+// did not answer.
 func (a Age) Why() string {
 	var parts []string
 	switch {
@@ -56,9 +58,9 @@ func (a Age) Why() string {
 	return strings.Join(parts, "; ")
 }
 
-// Outdated compares every entry of the manifest with what its source has: one
-// request a plugin, nothing is downloaded. Where a source cannot list versions
-// the row says so; the error is of the sources that can and did not.
+// Outdated compares every entry of the manifest with its sources. It makes one
+// request per plugin and downloads nothing. If a source cannot list versions,
+// the row says so; the error is about sources that can, but did not answer.
 func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, error) {
 	wants, err := plan.Wants(m, o.Old)
 	if err != nil {
@@ -88,9 +90,8 @@ func Outdated(ctx context.Context, m *manifest.Manifest, o Options) ([]Age, erro
 	return ages, errors.Join(errs...)
 }
 
-// age compares one entry with what its sources have. The error is of the sources
-// that can list versions and did not; where others did, they are told of in the row
-// alone.
+// age compares one entry with its sources. The error is about sources that can
+// list versions, but did not answer; if others did, only the row reports it.
 func (u *update) age(ctx context.Context, w *plan.Want, age *Age, lists *releases) error {
 	s, err := u.survey(ctx, w.Candidates(), age.Locked, lists)
 	if err != nil {
@@ -134,14 +135,14 @@ func (u *update) age(ctx context.Context, w *plan.Want, age *Age, lists *release
 	}
 	age.Latest = plan.Latest(s.listed)
 	if age.Locked != "" && len(silent) > 0 && plan.CompareVersions(own.Want.From.Kind, age.Allowed, age.Locked) < 0 {
-		age.Allowed = age.Locked // nothing goes back because a source is out of reach
+		age.Allowed = age.Locked // an unreachable source never makes a version older
 	}
 	return nil
 }
 
-// Newest returns the version of a plugin that [Update] would lock for an entry
-// that is a range, and the newer ones that it would not, newest first. Name is one
-// of the manifest's.
+// Newest returns the version that [Update] would lock for a range, and the
+// newer ones that it would skip, newest first. name is a plugin of the
+// manifest.
 func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Options) (string, []plan.Held, error) {
 	var old *lock.Lock
 	if m.Plugins[name] != nil && m.Plugins[name].Language != "" { // it follows what is locked
@@ -153,7 +154,7 @@ func Newest(ctx context.Context, m *manifest.Manifest, name, spec string, o Opti
 	}
 	u := newUpdate(m, o)
 	if o.Offline {
-		return "", nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline, or name the version: lockgen add "+name+"@VERSION", "offline, and the versions of %s are not known", name))
+		return "", nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run it again without --offline, or name the version: lockgen add "+name+"@VERSION", "offline, and the versions of %s are unknown", name))
 	}
 	defer u.Close()
 	defer u.Show()()

@@ -1,8 +1,8 @@
-// Package resolve turns what plugins.toml asks for into what plugins.lock.toml
-// pins. Package plan says what is wanted, package source asks where it is
-// published. This package runs the jobs: it decides what has to be done, downloads
-// every artifact once, reads it strictly, compares what is locked with the rest,
-// tries it, and locks all or nothing.
+// Package resolve makes plugins.lock.toml from plugins.toml. Package plan
+// decides what is wanted, and package source asks where it is published. This
+// package runs the jobs: it decides what to do, downloads every artifact once,
+// reads it strictly, compares what is locked with the rest, tests it, and locks
+// everything or nothing.
 package resolve
 
 import (
@@ -27,35 +27,35 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// Options say what [Update] has to do.
+// Options control [Update].
 type Options struct {
 	session.Settings
-	Old     *lock.Lock         // nil where there is no lock yet
-	Names   []string           // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not fit
+	Old     *lock.Lock         // nil if there is no lock yet
+	Names   []string           // NAME, NAME@VERSION or NAME@RANGE to resolve again; empty for what does not match
 	All     bool               // resolve everything again
-	Verb    string             // that takes NAME@VERSION, for hints; "" is update
-	Was     *manifest.Manifest // before the command edited it, nil where it did not
-	Removed []string           // NAME or NAME@VERSION that was just taken out: only that may go
+	Verb    string             // for hints, the verb that takes NAME@VERSION; "" is update
+	Was     *manifest.Manifest // before the command edited it, nil if it did not
+	Removed []string           // NAME or NAME@VERSION that was just removed: only these may go
 	Verify  bool               // resolve and download everything again and compare
 	NoSmoke bool               // do not run what was locked
 
-	MaxArtifact int64 // bytes of one download; default 2 GiB
+	MaxArtifact int64 // size limit of one download, in bytes; default 2 GiB
 }
 
-// An Outcome is what [Update] did.
+// An Outcome is the result of [Update].
 type Outcome struct {
 	Lock       *lock.Lock
 	Changed    []string     // NAME VERSION of what is new, resolved again or settled
-	Dropped    []string     // NAME VERSION of what was taken out
-	Downloaded int64        // artifacts
+	Dropped    []string     // NAME VERSION of what was removed
+	Downloaded int64        // number of artifacts
 	Notes      []string     // for the user, one line each
-	Tried      []plan.Tried // sources that lost against a later one
+	Tried      []plan.Tried // sources that were skipped
 }
 
-// Update makes a lock that fits the manifest. It resolves and downloads only
-// what the old lock lacks, or what Options ask for. It writes nothing but the
-// store. When anything cannot be locked there is no lock at all, and the error
-// lists every plugin and platform that failed, why, and the hint.
+// Update makes a lock that matches the manifest. It resolves and downloads only
+// what the old lock lacks, or what Options ask for. It writes only to the
+// store. If anything cannot be locked, there is no lock at all, and the error
+// lists every plugin and platform that failed, with the reason and a hint.
 func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, error) {
 	wants, err := plan.Wants(m, o.Old)
 	if err != nil {
@@ -68,7 +68,7 @@ func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, err
 		return nil, err
 	}
 	pending := u.keepOrSettle(wants, again)
-	if err := plan.CheckPolicy(m, u.out.Lock); err != nil { // what stays is known before anybody is asked
+	if err := plan.CheckPolicy(m, u.out.Lock); err != nil { // policy errors in what stays are known before any source is asked
 		return nil, err
 	}
 	if len(pending) > 0 {
@@ -105,25 +105,25 @@ func newUpdate(m *manifest.Manifest, o Options) *update {
 	return u
 }
 
-// update is the state of one Update: the jobs that it consists of.
+// update is the state of one Update, with its jobs.
 type update struct {
 	*session.Session
 	options Options
 	out     *Outcome
-	moves   map[*plan.Want]bool // ranges that take the newest version allowed
+	moves   map[*plan.Want]bool // ranges that get the newest allowed version
 
 	files *download.Downloads
 
-	// What may go on at once: client programs, smoke runs.
+	// Limits for client programs and smoke runs.
 	clients, trying *queue.Queue
 
-	mu     sync.Mutex               // guards what follows, and the plugins of out.Lock
-	early  map[string]*lock.Version // by NAME@VERSION: toolchains that are usable here before they are locked
-	claims map[string]*job          // by NAME@VERSION: who locks it
+	mu     sync.Mutex               // guards the following fields, and the plugins of out.Lock
+	early  map[string]*lock.Version // by NAME@VERSION: toolchains that can be used before they are locked
+	claims map[string]*job          // by NAME@VERSION: the job that locks it
 }
 
-// selected returns the wants that Names asks for, and notes the ranges among
-// them that may move.
+// selected returns the wants that Names asks for, and records the ranges among
+// them that may change.
 func (u *update) selected(wants []*plan.Want) (map[*plan.Want]bool, error) {
 	again := map[*plan.Want]bool{}
 	u.moves = map[*plan.Want]bool{}
@@ -153,7 +153,7 @@ func (u *update) selected(wants []*plan.Want) (map[*plan.Want]bool, error) {
 			hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
 			return nil, fault.Errorf(fault.Usage, hint, "%s does not ask for a plugin %q; it asks for %s", u.Manifest.Name, name, fault.List(names))
 		}
-		// One version out of a range, by a person's own word.
+		// A person chose one version within a range.
 		for _, w := range wants {
 			if !found && w.Name == name && w.Ranged && manifest.CheckExact(version) == nil && w.Allows(version) {
 				found, again[w] = true, true
@@ -170,8 +170,8 @@ func (u *update) selected(wants []*plan.Want) (map[*plan.Want]bool, error) {
 	return again, nil
 }
 
-// touched are the names that this update is about, and whether there are any:
-// otherwise it is about all.
+// touched returns the names that this update is about. ok is false if it is
+// about everything.
 func (u *update) touched() (names map[string]bool, only bool) {
 	names = map[string]bool{}
 	for _, spec := range slices.Concat(u.options.Names, u.options.Removed) {
@@ -181,8 +181,8 @@ func (u *update) touched() (names map[string]bool, only bool) {
 	return names, len(names) > 0 && !u.options.All
 }
 
-// keepOrSettle takes over what fits, settles what can be settled here, and returns
-// what has to be resolved.
+// keepOrSettle keeps what matches, settles what needs no source, and returns
+// what must be resolved.
 func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*plan.Want {
 	touched, only := u.touched()
 	needed := map[*plan.Want]bool{} // runtimes and toolchains of what is resolved
@@ -201,7 +201,7 @@ func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*
 		old := u.Old.Plugins[w.Name][w.Version]
 		diffs := w.Differences(u.Manifest, old)
 		local := !slices.ContainsFunc(diffs, func(d plan.Difference) bool { return !d.Local })
-		fit := w // the source that was locked
+		fit := w // the locked source
 		if old != nil {
 			fit = w.LockedAs(u.Manifest, old)
 		}
@@ -211,7 +211,7 @@ func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
 		case only && fit.Toolchain != old.Toolchain && touched["go"]:
-			pending = append(pending, w) // compiled anew
+			pending = append(pending, w) // must be compiled again
 		case len(diffs) == 0 || only && !(local && (touched[fit.RuntimeName] || slices.ContainsFunc(fit.Follows(), func(name string) bool { return touched[name] }))):
 			u.put(w.Name, w.Version, old)
 		case local:
@@ -229,12 +229,12 @@ func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*
 	return pending
 }
 
-// drop takes out what nobody asks for; with names, only versions of those.
+// drop removes what nobody asks for; with names, only versions of those.
 func (u *update) drop() {
 	touched, only := u.touched()
 	for _, name := range slices.Sorted(maps.Keys(u.Old.Plugins)) {
 		_, _, runtime := lock.RuntimeName(name)
-		replaced := runtime && len(u.out.Lock.Plugins[name]) > 0 // of which there is one
+		replaced := runtime && len(u.out.Lock.Plugins[name]) > 0 // there is only one
 		for _, version := range slices.Sorted(maps.Keys(u.Old.Plugins[name])) {
 			switch {
 			case u.out.Lock.Plugins[name][version] != nil:
@@ -256,7 +256,8 @@ func (u *update) put(name, version string, v *lock.Version) {
 	u.out.Lock.Plugins[name][version] = v
 }
 
-// A failure is why one plugin, or one of its platforms, cannot be locked.
+// A failure is the reason why one plugin, or one of its platforms, cannot be
+// locked.
 type failure struct {
 	w        *plan.Want
 	platform string // "" for all
@@ -266,16 +267,16 @@ type failure struct {
 	clientless bool // this machine lacks the client program of the source
 }
 
-// A ConsentError is an error of [Update] of which nothing but consent is the reason.
+// A ConsentError is an error of [Update] that only consent can resolve.
 type ConsentError struct {
 	Asks []*source.ConsentError // one for each plugin
 	error
 }
 
-// Unwrap is the same with class and hint.
+// Unwrap returns the error with class and hint.
 func (e *ConsentError) Unwrap() error { return e.error }
 
-// asking makes a [ConsentError] of err where that is what all failures are.
+// asking turns err into a [ConsentError] if all failures need consent.
 func asking(failures []failure, err error) error {
 	e := &ConsentError{error: err}
 	for _, f := range failures {
@@ -301,7 +302,7 @@ func (u *update) fail(total int, failures []failure) error {
 			class = fault.Integrity
 		}
 	}
-	several := map[*plan.Want]bool{} // plugins with more than one source
+	several := map[*plan.Want]bool{} // plugins with several sources
 	for _, f := range failures {
 		for _, other := range failures {
 			if f.w != other.w && f.w.Name == other.w.Name && f.w.Asked == other.w.Asked {
@@ -323,7 +324,7 @@ func (u *update) fail(total int, failures []failure) error {
 	hintOf := func(g group) string {
 		hint := fault.Hint(g.err)
 		if hint == "" && fault.Of(g.err) == fault.Upstream {
-			hint = "try again later; is it the right registry? see [registries] in " + u.Manifest.Name + ", npm config get registry, pip config list, go env GOPROXY"
+			hint = "try again later; if it is the wrong registry, see [registries] in " + u.Manifest.Name + ", npm config get registry, pip config list, go env GOPROXY"
 		}
 		if u.options.Verb == "add" && strings.Contains(hint, "optional = true") {
 			hint += ", as lockgen add --optional does"
@@ -338,8 +339,8 @@ func (u *update) fail(total int, failures []failure) error {
 		names[g.w.Name+"@"+g.w.Asked] = true
 	}
 	if first := groups[0]; !slices.ContainsFunc(groups, func(g group) bool { return g.err.Error() != first.err.Error() || hintOf(g) != hintOf(first) }) {
-		// One cause that several plugins share is said once.
-		return fault.Errorf(class, hintOf(first), "nothing was written, for %d of %d plugins cannot be locked (%s): %w",
+		// If several plugins fail for the same reason, it is reported once.
+		return fault.Errorf(class, hintOf(first), "nothing was written: %d of %d plugins cannot be locked (%s): %w",
 			len(names), total, strings.Join(slices.Sorted(maps.Keys(names)), ", "), first.err)
 	}
 	var b strings.Builder
@@ -352,7 +353,7 @@ func (u *update) fail(total int, failures []failure) error {
 		}
 	}
 	hint := "fix each of them, then run lockgen again"
-	head := fmt.Sprintf("nothing was written, for %d of %d plugins cannot be locked:", len(names), total)
+	head := fmt.Sprintf("nothing was written: %d of %d plugins cannot be locked:", len(names), total)
 	err := fault.Errorf(class, hint, head+b.String(), errs...)
 	if !slices.ContainsFunc(groups, func(g group) bool { return !several[g.w] }) {
 		return fault.About(fault.AboutSources, err)
@@ -360,7 +361,7 @@ func (u *update) fail(total int, failures []failure) error {
 	return err
 }
 
-// A group is one cause that several platforms share, which is said once.
+// A group is one reason that several platforms share, which is reported once.
 type group struct {
 	w         *plan.Want
 	platforms []string
@@ -378,9 +379,9 @@ func grouped(failures []failure) (groups []group) {
 	return groups
 }
 
-// resolve locks what has to be locked. Everything goes on at once, and each
-// plugin as soon as what it needs of others is there: the node whose npm resolves
-// it, the Go that compiles it, the protoc that it is tried with.
+// resolve locks what must be locked. All jobs run concurrently; each one
+// continues as soon as it has what it needs from others: the node whose npm
+// resolves it, the Go that compiles it, the protoc that tests it.
 func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 	if u.Offline {
 		var names []string
@@ -456,15 +457,15 @@ func (u *update) resolve(ctx context.Context, all, pending []*plan.Want) error {
 	return nil
 }
 
-// ended collects how the jobs ended: what was lost, and what did not run on this
-// machine. The error is no plugin's fault.
+// ended collects the results of the jobs: what failed, and what did not run on
+// this machine. The error is not about a plugin.
 func (u *update) ended(jobs []*job, host lock.Platform) (failures, tried []failure, err error) {
 	for _, c := range jobs {
 		if c.fatal != nil && !errors.Is(c.fatal, context.Canceled) {
 			return nil, nil, c.fatal
 		}
 		failures = append(failures, c.lost...)
-		for _, note := range c.notes { // one package may lie in several folders
+		for _, note := range c.notes { // one package may be in several folders
 			if !slices.Contains(u.out.Notes, note) {
 				u.out.Notes = append(u.out.Notes, note)
 			}
@@ -477,8 +478,8 @@ func (u *update) ended(jobs []*job, host lock.Platform) (failures, tried []failu
 	return failures, tried, nil
 }
 
-// relink gives plugins that were taken over the runtimes whose versions are known
-// now.
+// relink sets the runtimes of plugins that were kept, now that their versions
+// are known.
 func (u *update) relink(all, pending []*plan.Want) {
 	plan.Link(all)
 	for _, w := range all {
@@ -497,9 +498,9 @@ func (u *update) relink(all, pending []*plan.Want) {
 	}
 }
 
-// run takes one plugin through its sources until one of them serves or
-// none is left. Download ends early when there is a failure that no other source
-// puts right: the rest may be 300 MB.
+// run tries the sources of a plugin until one can be locked or none is left. It
+// ends early if there is a failure that no other source can fix, because the
+// rest may be 300 MB.
 func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Want, jobs []*job, c *job) {
 	if c.lost = u.nowhere(ctx, c); len(c.lost) > 0 {
 		c.unresolved = true
@@ -526,7 +527,7 @@ func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Wan
 		}
 		c.now().Link(all)
 		if name, version, _ := strings.Cut(c.now().Toolchain, "@"); c.now().ByGo && download.Err() != nil && u.Entry(name, version) == nil {
-			return // it did not come, for what has to be fixed first
+			return // another failure ended the download
 		}
 		failed, err := u.try(ctx, download, jobs, c)
 		switch {
@@ -551,7 +552,7 @@ func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Wan
 	}
 }
 
-// attempt is one Want on its way into the lock.
+// An attempt is a Want that is being locked.
 type attempt struct {
 	w         *plan.Want
 	source    source.Source
@@ -559,9 +560,9 @@ type attempt struct {
 	res       *source.Resolution
 }
 
-// try resolves one plugin from the source whose turn it is, downloads what it
-// needs and locks it. There is neither a failure nor a lock of it where another
-// entry means the same version, or download has ended.
+// try resolves one plugin from its current source, downloads what it needs, and
+// locks it. It returns neither a failure nor a lock if another entry has the
+// same version, or if download has ended.
 func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]failure, error) {
 	w := c.now()
 	a := &attempt{w: w}
@@ -595,7 +596,7 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 	default:
 		v, failures = u.lockVersion(download, a, errs)
 	}
-	if download.Err() != nil { // whatever went wrong may be that
+	if download.Err() != nil { // that may be the cause of any error
 		return nil, ctx.Err()
 	}
 	if v != nil {
@@ -607,8 +608,8 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 	return failures, err
 }
 
-// holes are the platforms that the source cannot serve and that nothing stands in
-// for, which is known before anything is downloaded.
+// holes returns the platforms that the source lacks and that nothing replaces.
+// They are known before anything is downloaded.
 func (a *attempt) holes(m *manifest.Manifest) []failure {
 	if a.w.Optional {
 		return nil
@@ -635,10 +636,9 @@ func (a *attempt) hole(m *manifest.Manifest, p lock.Platform, err error) failure
 	return failure{w: a.w, platform: p.Name, err: err, hole: true}
 }
 
-// resolveOne settles on a version, claims it, and asks the source what it
-// consists of.
+// resolveOne chooses a version, claims it, and asks the source for its content.
 func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt) (_ []failure, err error) {
-	if !c.needed { // others wait for those few
+	if !c.needed { // other jobs wait for these few
 		leave, err := u.clients.Enter(ctx, false)
 		if err != nil {
 			return nil, err
@@ -648,11 +648,11 @@ func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt
 	w := a.w
 	failed := func(err error) []failure { return []failure{{w: w, err: err}} }
 	if !u.claim(ctx, jobs, c) {
-		return nil, ctx.Err() // two entries may mean one version
+		return nil, ctx.Err() // two entries may have the same version
 	}
 	find := u.Source
 	if w.Proto != nil {
-		find = u.Lister // no client program resolves it
+		find = u.Lister // needs no client program
 	}
 	if a.source, err = find(ctx, w.From.Kind); err != nil {
 		if w.Known && ctx.Err() == nil {
@@ -689,8 +689,8 @@ func (u *update) resolveOne(ctx context.Context, jobs []*job, c *job, a *attempt
 	return failures, nil
 }
 
-// claim reports whether it is for c to lock its version: of several entries that
-// mean one, the first does.
+// claim reports whether c must lock its version. If several entries have the
+// same version, the first one does.
 func (u *update) claim(ctx context.Context, jobs []*job, c *job) bool {
 	w := c.now()
 	for _, other := range jobs {
@@ -711,8 +711,8 @@ func (u *update) claim(ctx context.Context, jobs []*job, c *job) bool {
 	return u.claims[key] == c && u.out.Lock.Plugins[w.Name][w.Version] == nil
 }
 
-// offer makes the Go for this machine usable before the others are there: much
-// waits for it.
+// offer makes the Go for this machine usable before the others are downloaded,
+// because many jobs wait for it.
 func (u *update) offer(ctx context.Context, c *job, a *attempt) {
 	host, ok := lock.Host()
 	if !ok || !slices.ContainsFunc(a.platforms, func(p lock.Platform) bool { return p.Name == host.Name }) {
@@ -726,7 +726,7 @@ func (u *update) offer(ctx context.Context, c *job, a *attempt) {
 	}
 	cell, err := u.cell(ctx, a, host, errs)
 	if err != nil {
-		return // it is told when all are looked at
+		return // the loop over all reports it
 	}
 	v.Platforms[host.Name] = cell
 	for _, x := range own {
@@ -740,7 +740,7 @@ func (u *update) offer(ctx context.Context, c *job, a *attempt) {
 	c.usable.Open()
 }
 
-// Entry is a version that is locked by now, or usable, nil for none.
+// Entry returns a version that is locked already, or usable, or nil.
 func (u *update) Entry(name, version string) *lock.Entry {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -753,22 +753,22 @@ func (u *update) Entry(name, version string) *lock.Entry {
 	return nil
 }
 
-// Find returns the newest version of a plugin that is locked by now.
+// Find returns the newest version of a plugin that is locked already.
 func (u *update) Find(name string) (string, string, *lock.Version, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.out.Lock.Find(name)
 }
 
-// locked is what is locked of w by now, nil for nothing.
+// locked returns what is locked for w already, or nil.
 func (u *update) locked(w *plan.Want) *lock.Version {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.out.Lock.Plugins[w.Name][w.Version]
 }
 
-// native lists the platforms for which w may have a tree of its own: those of
-// the manifest on which its runtime has one, and that emulate no other.
+// native lists the platforms for which w may have its own tree: those of the
+// manifest on which its runtime has one, and that emulate no other.
 func (u *update) native(w *plan.Want) []lock.Platform {
 	var list []lock.Platform
 	name, version, _ := strings.Cut(w.Runtime, "@")

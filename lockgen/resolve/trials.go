@@ -12,20 +12,20 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/smoke"
 )
 
-// trials are the smoke runs of an update: each installs what was just locked from
-// the store and runs it, as soon as it is locked.
+// trials runs the smoke runs of an update: each installs a plugin from the
+// store as soon as it is locked, and runs it.
 type trials struct {
 	u         *update
 	jobs      []*job
 	host      lock.Platform
-	runner    *smoke.Runner           // nil where nothing is tried
-	compiling *queue.Queue            // for those that cargo compiles, one at a time
+	runner    *smoke.Runner           // nil if there are no smoke runs
+	compiling *queue.Queue            // for plugins that cargo compiles, one at a time
 	protoc    func() *install.Program // nil for none
 	close     func()
 }
 
-// newTrials prepares smoke runs, none where nobody wants them. The caller closes
-// them.
+// newTrials prepares smoke runs, unless they are disabled. The caller must
+// close it.
 func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 	host, ok := lock.Host()
 	t := &trials{u: u, jobs: jobs, host: host, compiling: queue.New(1), close: func() {}}
@@ -56,7 +56,7 @@ func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 	return t, nil
 }
 
-// try runs what c has locked. The error is what is wrong with it, or an
+// try runs what c has locked. The error is a fault of the plugin, or an
 // interruption.
 func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
 	w := c.now()
@@ -90,7 +90,7 @@ func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
 	if protoc != nil && args == nil {
 		by = " with protoc " + protoc.Version
 	}
-	defer t.u.Shown().Step("trying %s%s", w, by)()
+	defer t.u.Shown().Step("testing %s%s", w, by)()
 	if note, err = t.runner.Run(ctx, p, protoc, args, w.Options); err == nil {
 		t.u.Shown().Did(ui.For(ctx, w.String()), "tried"+by)
 	}
@@ -101,7 +101,7 @@ func (u *update) runner(i *install.Installer) *smoke.Runner {
 	return &smoke.Runner{Store: u.Store, UI: u.UI, Installer: i}
 }
 
-// protoc is the newest locked protoc that runs here, nil for none.
+// protoc returns the newest locked protoc that runs here, or nil.
 func (u *update) protoc(ctx context.Context, r *smoke.Runner) *install.Program {
 	name, version, _, err := u.Find("protoc")
 	if err != nil {

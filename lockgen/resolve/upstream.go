@@ -16,35 +16,34 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// What upstream says today of a locked file. The first two are errors of check,
-// the others are warnings: what is locked can still be had.
+// The state of a locked file upstream. The first two are errors of check. The
+// others are warnings: the locked file can still be downloaded.
 const (
 	Replaced    = "replaced"    // other bytes under the same name
-	Deleted     = "deleted"     // it is not there any more
-	Unreachable = "unreachable" // nobody could be asked
-	Yanked      = "yanked"      // withdrawn, but there
+	Deleted     = "deleted"     // it no longer exists
+	Unreachable = "unreachable" // no source could be asked
+	Yanked      = "yanked"      // withdrawn, but still available
 	Deprecated  = "deprecated"  // its publisher advises against it
-	Unverified  = "unverified"  // there, but only a download would tell its digest
+	Unverified  = "unverified"  // available, but only a download could verify its digest
 )
 
-// A Finding is one locked file of which upstream says something else than when
-// it was locked.
+// A Finding is a locked file whose state upstream has changed.
 type Finding struct {
 	Plugin  string `json:"plugin"`
 	Version string `json:"version"`
-	File    string `json:"file"` // NAME@VERSION of a package, else the name of the file
+	File    string `json:"file"` // NAME@VERSION of a package, or the name of the file
 	State   string `json:"state"`
 	What    string `json:"what"`
 
-	class fault.Class // of an unreachable one
+	class fault.Class // of an unreachable file
 }
 
-// String is one readable line.
+// String describes the finding in one line.
 func (f Finding) String() string {
 	return f.Plugin + " " + f.Version + ": " + f.File + " is " + f.State + ": " + f.What
 }
 
-// Class is how much a finding weighs: [fault.OK] for a warning.
+// Class returns the class of a finding, which is [fault.OK] for a warning.
 func (f Finding) Class() fault.Class {
 	switch f.State {
 	case Replaced:
@@ -60,10 +59,10 @@ func (f Finding) Class() fault.Class {
 	return fault.OK
 }
 
-// Upstream asks the sources of everything that is locked whether it is still there
-// and the same. With Options.Verify the files of sources that publish no digest
-// are downloaded again. It changes nothing but the store. The findings are
-// sorted by plugin, version and file; asked counts the files. The error is an
+// Upstream asks the sources whether everything that is locked still exists
+// unchanged. With Options.Verify, it downloads the files of sources that
+// publish no digest. It writes only to the store. The findings are sorted by
+// plugin, version and file; asked is the number of files. The error is an
 // interruption or a fault of this machine.
 func Upstream(ctx context.Context, m *manifest.Manifest, o Options) (findings []Finding, asked int, err error) {
 	if o.Offline {
@@ -78,7 +77,7 @@ func Upstream(ctx context.Context, m *manifest.Manifest, o Options) (findings []
 	defer u.Close()
 	defer u.Show()()
 	u.Shown().Plugins(len(wants))
-	said := map[string]bool{} // a file that several plugins have is told once for each
+	said := map[string]bool{} // report a file of several plugins once for each
 	for _, w := range wants {
 		v := o.Old.Plugins[w.Name][w.Version]
 		if v == nil {
@@ -122,7 +121,8 @@ func Upstream(ctx context.Context, m *manifest.Manifest, o Options) (findings []
 	return findings, asked, nil
 }
 
-// finding judges the answer of a source, nil for nothing to say.
+// finding evaluates the answer of a source. It returns nil if there is nothing
+// to report.
 func finding(f lock.File, a source.Answer) *Finding {
 	switch {
 	case errors.Is(a.Err, fs.ErrNotExist) && fault.Of(a.Err) != fault.Machine:
@@ -136,7 +136,7 @@ func finding(f lock.File, a source.Answer) *Finding {
 		if now == "" {
 			now = "no digest"
 		}
-		return &Finding{State: Replaced, What: "locked with " + a.Expected + ", upstream has " + now + " now"}
+		return &Finding{State: Replaced, What: "locked with " + a.Expected + ", but upstream now has " + now}
 	case a.Yanked != "":
 		return &Finding{State: Yanked, What: a.Yanked}
 	case a.Deprecated != "":
@@ -149,7 +149,7 @@ func finding(f lock.File, a source.Answer) *Finding {
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-// again downloads a locked file once more and compares.
+// again downloads a locked file again and compares it.
 func (u *update) again(ctx context.Context, w *plan.Want, src source.Source, key string, f lock.File) *Finding {
 	a, err := src.Locked(w, key, f)
 	if err == nil {

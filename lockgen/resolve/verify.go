@@ -11,9 +11,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// verify downloads every file that was taken over from the old lock again and
-// compares bytes and trees, then resolves each plugin again and notes what
-// would be locked now. It changes nothing: other bytes are an error of class
+// verify downloads every file that was kept from the old lock and compares
+// bytes and trees. Then it resolves each plugin again, and notes what would be
+// locked now. It changes nothing: different bytes are an error of class
 // [fault.Integrity], another closure is a note.
 func (u *update) verify(ctx context.Context, wants, done []*plan.Want) error {
 	var kept []*plan.Want
@@ -78,12 +78,12 @@ func (u *update) verifyOne(ctx context.Context, w *plan.Want, v *lock.Version) e
 		if err != nil {
 			return err
 		}
-		if cell.Tree == "" { // compiled: there is nothing to compare it with
+		if cell.Tree == "" { // compiled, so there is nothing to compare with
 			cell.Tree = locked.Tree
 		}
 		if cell != locked {
 			return fault.Errorf(fault.Integrity, "run: lockgen update "+w.Name,
-				"its files on %s make tree %s with binary %s, the lock says tree %s with binary %s", p.Name, cell.Tree, cell.Binary, locked.Tree, locked.Binary)
+				"its files on %s give tree %s with binary %s, but the lock has tree %s with binary %s", p.Name, cell.Tree, cell.Binary, locked.Tree, locked.Binary)
 		}
 	}
 	res, err := u.consists(ctx, src, w)
@@ -97,8 +97,8 @@ func (u *update) verifyOne(ctx context.Context, w *plan.Want, v *lock.Version) e
 	now := map[string]lock.File{}
 	for _, artifact := range res.Artifacts {
 		now[artifact.Key] = artifact.File
-		// What is asked for by its digest, as in a registry of OCI, is the same
-		// for ever; its name need not be.
+		// What has a digest as its name, as in an OCI registry, never changes,
+		// but its tag may.
 		l := locked[artifact.Identity]
 		if l == nil || artifact.Digest == "" {
 			continue
@@ -110,7 +110,7 @@ func (u *update) verifyOne(ctx context.Context, w *plan.Want, v *lock.Version) e
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 		f, ok := now[key]
 		if old := v.Files[key]; !ok || f.Version != old.Version || f.Name != old.Name {
-			u.out.Notes = append(u.out.Notes, w.String()+" resolves to other packages now, first at "+key+"; to take them run: lockgen update "+w.Name)
+			u.out.Notes = append(u.out.Notes, w.String()+" now resolves to other packages, first at "+key+"; to lock them, run: lockgen update "+w.Name)
 			return nil
 		}
 	}

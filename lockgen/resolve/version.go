@@ -21,8 +21,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// keepTrees takes over from the old lock the trees of what somebody compiled and
-// pushed (lockgen mirror --trees), where it is made of the same files.
+// keepTrees copies from the old lock the trees that were compiled and pushed
+// (lockgen mirror --trees), if they are made of the same files.
 func keepTrees(v, old *lock.Version) {
 	if old == nil {
 		return
@@ -37,8 +37,8 @@ func keepTrees(v, old *lock.Version) {
 	}
 }
 
-// lockVersion makes the version of an attempt whose artifacts are read. Errs
-// are those of the artifacts, by identity.
+// lockVersion makes the version of an attempt, after its artifacts were read.
+// errs has the errors of artifacts, by identity.
 func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]error) (*lock.Version, []failure) {
 	n := &newVersion{
 		attempt: a, m: u.Manifest, holes: maps.Clone(a.res.Missing), use: map[string][]string{},
@@ -73,24 +73,24 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 	return n.v, nil
 }
 
-// A newVersion is a version on its way into the lock.
+// A newVersion is a version that is being locked.
 type newVersion struct {
 	*attempt
 	m        *manifest.Manifest
 	v        *lock.Version
 	use      map[string][]string       // platforms by the key of a file that they need
 	holes    map[string]source.Missing // platforms that cannot have it
-	unfits   []failure                 // those among them to whom optional is an answer
+	unfits   []failure                 // those for which optional = true is a fix
 	failures []failure
 }
 
-// add takes in the cell of a platform, or why there is none.
+// add adds the cell of a platform, or the reason why it has none.
 func (n *newVersion) add(p lock.Platform, cell lock.Cell, err error) {
 	var unsupported *source.UnsupportedError
 	var misfit *source.UnfitError
 	switch {
 	case errors.As(err, &unsupported):
-		n.holes[p.Name] = source.Missing{Reason: unsupported.Reason, Err: fault.Errorf(fault.Usage, "take another version, or write optional = true in the entry", "%w", err)}
+		n.holes[p.Name] = source.Missing{Reason: unsupported.Reason, Err: fault.Errorf(fault.Usage, "use another version, or set optional = true in the entry", "%w", err)}
 	case (n.w.OneEach() || n.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
 		n.holes[p.Name] = source.Missing{Reason: source.NoFile, Err: err}
 	case errors.As(err, &misfit):
@@ -108,8 +108,8 @@ func (n *newVersion) add(p lock.Platform, cell lock.Cell, err error) {
 	}
 }
 
-// fill gives the other platforms their cells: emulated, or unavailable where that
-// may be.
+// fill adds the cells of the other platforms: emulated, or unavailable if that
+// is allowed.
 func (n *newVersion) fill() []failure {
 	if !n.w.Optional || len(n.use) == 0 {
 		n.failures = append(n.failures, n.unfits...)
@@ -118,7 +118,7 @@ func (n *newVersion) fill() []failure {
 		return n.failures
 	}
 	for _, f := range n.unfits {
-		n.res.Notes = append(n.res.Notes, fmt.Sprintf("%s is unavailable on %s, for it is optional: %s", n.w, f.platform, n.holes[f.platform].Reason))
+		n.res.Notes = append(n.res.Notes, fmt.Sprintf("%s is optional, and unavailable on %s: %s", n.w, f.platform, n.holes[f.platform].Reason))
 	}
 	for _, p := range lock.Platforms {
 		if !n.v.Platforms[p.Name].Locked() {
@@ -126,12 +126,12 @@ func (n *newVersion) fill() []failure {
 		}
 	}
 	if len(n.use) == 0 && len(n.failures) == 0 {
-		n.failures = append(n.failures, failure{w: n.w, hole: true, err: fault.Errorf(fault.Usage, "take it out of "+n.m.Name, "no platform can have it")})
+		n.failures = append(n.failures, failure{w: n.w, hole: true, err: fault.Errorf(fault.Usage, "remove it from "+n.m.Name, "it is not available for any platform")})
 	}
 	return n.failures
 }
 
-// other is the cell of a platform without a tree of its own.
+// other returns the cell of a platform without its own tree.
 func (n *newVersion) other(p lock.Platform) lock.Cell {
 	emulated := n.w.Overrides[p.Name].Emulate
 	switch {
@@ -146,11 +146,11 @@ func (n *newVersion) other(p lock.Platform) lock.Cell {
 	switch {
 	case known:
 	case emulated != "":
-		hole.Reason = "it emulates " + emulated + ", which has none"
-		hole.Err = fault.Errorf(fault.Usage, "take emulate out of the entry, or write optional = true in it", "%s", hole.Reason)
+		hole.Reason = "it emulates " + emulated + ", which is not available"
+		hole.Err = fault.Errorf(fault.Usage, "remove emulate from the entry, or set optional = true in it", "%s", hole.Reason)
 	default:
 		hole.Reason = "its runtime " + n.w.Runtime + " is not available for it"
-		hole.Err = fault.Errorf(fault.Usage, "take the platform out of platforms, or write optional = true in the entry", "%s", hole.Reason)
+		hole.Err = fault.Errorf(fault.Usage, "remove the platform from platforms, or set optional = true in the entry", "%s", hole.Reason)
 	}
 	if !n.w.Optional {
 		n.failures = append(n.failures, n.hole(n.m, p, hole.Err))
@@ -158,11 +158,11 @@ func (n *newVersion) other(p lock.Platform) lock.Cell {
 	return lock.Cell{Unavailable: hole.Reason}
 }
 
-// complete gives a version its files and what its source says of it, and checks it.
+// complete adds the files and the source's facts to a version, and checks it.
 func (u *update) complete(n *newVersion) error {
 	contents := map[string]*source.Content{}
 	for _, artifact := range n.res.Artifacts {
-		if len(n.use[artifact.Key]) == 0 { // it may not even be there
+		if len(n.use[artifact.Key]) == 0 { // it may not exist
 			continue
 		}
 		c := u.files.Content(artifact)
@@ -188,8 +188,8 @@ func (u *update) complete(n *newVersion) error {
 	return u.Rules().KeepsTrust(n.w, n.v)
 }
 
-// weaker is the weaker of two kinds of evidence, where "" for the first is none
-// seen yet.
+// weaker returns the weaker of two kinds of evidence; "" for the first means
+// none yet.
 func weaker(a, b string) string {
 	if b == "" {
 		b = "registry"
@@ -200,7 +200,7 @@ func weaker(a, b string) string {
 	return a
 }
 
-// orOptional adds what an entry can say about it to the hint of an error.
+// orOptional adds what the entry can do about it to the hint of an error.
 func orOptional(err error, p lock.Platform) error {
 	hint := fmt.Sprintf("optional = true in the entry makes %s unavailable instead", p.Name)
 	if own := fault.Hint(err); own != "" {
@@ -209,7 +209,7 @@ func orOptional(err error, p lock.Platform) error {
 	return fault.Errorf(fault.Of(err), hint, "%w", err)
 }
 
-// reasonOf is an error in the words of the lock.
+// reasonOf returns an error as a reason in the lock.
 func reasonOf(err error) string {
 	text := oneLine(err)
 	if runes := []rune(text); len(runes) > 200 {
@@ -284,14 +284,14 @@ func (u *update) cell(ctx context.Context, a *attempt, p lock.Platform, errs map
 	return lock.Cell{Binary: binary, Tree: hash}, nil
 }
 
-// shown refuses an executable whose path a lock cannot hold: its publisher chose it. A
-// runtime has none.
+// shown refuses an executable whose path a lock cannot contain; its publisher
+// chose the path. Runtimes have none.
 func shown(binary string) error {
 	if binary == "" {
 		return nil
 	}
 	if err := syntax.CheckShown(binary); err != nil {
-		return fault.Errorf(fault.Integrity, "take another version, or another source", "its executable: %w", err)
+		return fault.Errorf(fault.Integrity, "use another version, or another source", "its executable: %w", err)
 	}
 	return nil
 }
