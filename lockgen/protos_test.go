@@ -101,7 +101,7 @@ func TestProtos(t *testing.T) {
 			t.Errorf("explain %s:\n%s", tt.name, out)
 		}
 	}
-	if out, _ := p.ok("why", "protos/base"); !strings.Contains(out, "protos/base 1.0.0 is a proto package of its own") {
+	if out, _ := p.ok("why", "protos/base"); !strings.Contains(out, "protos/base 1.0.0 is a proto package itself") {
 		t.Errorf("why:\n%s", out)
 	}
 	// One that others import stays.
@@ -151,7 +151,7 @@ func TestProtosRefused(t *testing.T) {
 		{"root", files("proto/a.proto", good), `, root = "x-1.0.0/protos"`, fault.Usage, []string{"no folder x-1.0.0/protos", "x-1.0.0/proto"}},
 		{"files", files("acme/a.proto", good), `, files = ["acmee/**"]`, fault.Usage, []string{"acmee/**", "its folders are acme"}},
 		{"missing", files("a.proto", proto("gone/b.proto"), "c.proto", proto("gone/b.proto")), "", fault.Usage, []string{`a.proto:2: imports "gone/b.proto", which is not in any package of [protos]`, `leave out what imports it: files = ["!a.proto", "!c.proto"] in [protos.x]`}},
-		{"catalogue", files("a.proto", proto("google/api/annotations.proto")), "", fault.Usage, []string{"which googleapis has", "lockgen add protos/googleapis"}},
+		{"catalogue", files("a.proto", proto("google/api/annotations.proto")), "", fault.Usage, []string{"which is in googleapis", "lockgen add protos/googleapis"}},
 		{"absolute", files("a.proto", proto("/etc/b.proto")), "", fault.Integrity, []string{"a.proto:2", "is absolute"}},
 		{"above", files("a/a.proto", proto("../b.proto")), "", fault.Integrity, []string{"a/a.proto:2", "leaves the root"}},
 		{"backslash", files("a/a.proto", proto(`a\\b.proto`)), "", fault.Integrity, []string{"backslash"}},
@@ -165,7 +165,7 @@ func TestProtosRefused(t *testing.T) {
 		{"large", files("a.proto", strings.Repeat("// padding\n", 2<<20)), "", fault.Integrity, []string{"a.proto has", "more than the limit"}},
 		{"many", many, "", fault.Integrity, []string{fmt.Sprintf("%d .proto files", count), "files = ["}},
 		{"case", files("a/B.proto", good, "a/b.proto", good), "", fault.Integrity, []string{"case"}},
-		{"two", files("base/b.proto", good), "", fault.Usage, []string{"base/b.proto is in base as well"}},
+		{"two", files("base/b.proto", good), "", fault.Usage, []string{"base/b.proto is also in base"}},
 		{"two but for case", files("base/B.proto", good), "", fault.Usage, []string{"one file where case is ignored"}},
 		{"other case", files("a.proto", proto("B.proto"), "b.proto", good), "", fault.Usage, []string{`imports "B.proto", which is not the same as "b.proto", which it has`, `files = ["!a.proto"]`}},
 		{"space at the end", files("a.proto", proto("b.proto "), "b.proto", good), "", fault.Usage, []string{`imports "b.proto ", which is not the same as "b.proto"`}},
