@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // age makes the whole cache look unused for two days.
@@ -257,6 +258,9 @@ func TestChangedPlacesWithin(t *testing.T) {
 	served := kindsServed()
 	for _, kind := range []string{lock.NPM, lock.Cargo, lock.Go} {
 		t.Run(kind, func(t *testing.T) {
+			if kind == lock.Go {
+				testenv.OnlyFull(t, "it compiles; TestIdentity of internal/install has every kind")
+			}
 			w := served[kind](t)
 			path := w.must("get", w.plugin)
 			_, _, v, err := w.lock.Find(w.plugin)
