@@ -15,7 +15,7 @@ import (
 
 // grpcLanguages are the folders of examples/grpc that have a server and a client, with
 // the name that its server calls the language by.
-var grpcLanguages = map[string]string{"java": "Java", "python": "Python"}
+var grpcLanguages = map[string]string{"java": "Java", "python": "Python", "typescript": "TypeScript"}
 
 // examples/grpc: servers and clients in all its languages, built from plugins.toml and a
 // BUCK file each, understand each other.
@@ -45,7 +45,7 @@ func TestGRPC(t *testing.T) {
 	bucktest.CopyRepo(t, filepath.Join(dir, "buck2-protobuf"))
 	config := read(t, filepath.Join(root, "examples", "consumer", ".buckconfig"))
 	bucktest.Write(t, dir, map[string]string{
-		".buckconfig": replaceOnce(t, config, `(?m)^  buck2-protobuf = git\n`, "") + "\n[buck2_protobuf]\n  runtimes = java, python\n",
+		".buckconfig": replaceOnce(t, config, `(?m)^  buck2-protobuf = git\n`, "") + "\n[buck2_protobuf]\n  runtimes = java, python, typescript\n",
 		".buckroot":   "",
 	})
 	lockgen := filepath.Join(t.TempDir(), "lockgen")
@@ -56,6 +56,7 @@ func TestGRPC(t *testing.T) {
 	for language := range grpcLanguages {
 		p.Must("build", "//"+language+":server", "//"+language+":client")
 	}
+	p.Must("test", "//typescript:check")
 	for language, name := range grpcLanguages {
 		server := exec.CommandContext(t.Context(), bucktest.Find(), "--isolation-dir", "v2", "run", "//"+language+":server")
 		server.Dir, server.Stderr = p.Dir, os.Stderr
