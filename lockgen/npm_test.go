@@ -13,8 +13,14 @@ import (
 
 // monorepo is the package.json of a user whose project is for pnpm alone.
 const monorepo = `{"name": "monorepo", "private": true, "packageManager": "pnpm@10.0.0", "workspaces": ["packages/*"], "engines": {"node": "99", "npm": "99"},
-	"devEngines": {"packageManager": {"name": "pnpm", "version": "10.x", "onFail": "error"}}, "overrides": {"x-lib": "file:../lib"},
+	"devEngines": {"packageManager": {"name": "pnpm", "version": "10.x", "onFail": "error"}, "runtime": [{"name": "bun", "onFail": "error"}], "os": [{"name": "plan9", "onFail": "error"}],
+	"cpu": {"name": "mips", "onFail": "error"}}, "os": ["!linux"], "cpu": ["mips"], "libc": ["musl"], "volta": {"node": "4.0.0"}, "bundleDependencies": true, "overrides": {"x-lib": "file:../lib"},
 	"scripts": {"preinstall": "exit 1", "env": "exit 1"}}`
+
+// forOwnCode are settings of npm that are for the packages of a project, or for one
+// run of npm in it.
+const forOwnCode = "engine-strict=true\noffline=true\nbefore=2000-01-01\nworkspaces=true\nworkspace=a\nos=plan9\ncpu=mips\nlibc=musl\nomit[]=optional\nomit[]=peer\ninclude-workspace-root=false\n" +
+	"package-lock=false\nmin-release-age=9999\ninstall-links=true\ninstall-strategy=linked\nstrict-peer-deps=true\ntag=next\nnode-version=4.0.0\ndry-run=true\nforce=true\nloglevel=silent\n"
 
 // guard lets a server answer only to who sends this.
 func guard(s *fake.Server, authorization string, paths ...string) {
@@ -61,9 +67,10 @@ func TestNPMConfiguration(t *testing.T) {
 			const doc, file = "/@acme/x", "/@acme/x/-/x-1.0.0.tgz"
 			guard(private, tt.want, doc, file, "/@acme/far")
 			private.Fault("/@acme/far/-/far-1.0.0.tgz", fake.Redirect(http.StatusFound, far.URL))
-			p.write(".npmrc", strings.ReplaceAll("@acme:registry="+private.URL+"/\n"+tt.config, "HOST", strings.TrimPrefix(private.URL, "http://")))
+			p.write(".npmrc", strings.ReplaceAll(forOwnCode+"@acme:registry="+private.URL+"/\n"+tt.config, "HOST", strings.TrimPrefix(private.URL, "http://")))
 			p.write("package.json", monorepo)
 			p.write(".nvmrc", "v99\n")
+			p.write("npm-shrinkwrap.json", "no JSON")
 			p.write("pnpm-workspace.yaml", "packages: ['**']\n")
 			p.manifest(baseEntries + "x = { version = \"1.0.0\", source = \"npm:@acme/x\", binary = \"x\" }\n")
 			if tt.fails {
