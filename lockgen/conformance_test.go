@@ -355,7 +355,7 @@ func artifactCases() []conformanceCase {
 			}
 		}}
 	}
-	promise := []string{"not what the registry promises", "got sha", "expected sha"}
+	promise := []string{"does not match the registry's digest", "got sha", "expected sha"}
 	return []conformanceCase{
 		refused("artifact 403", fault.Upstream, []string{"403"}, fake.Status(403)),
 		refused("artifact 404", fault.Upstream, []string{"404"}, fake.Status(404)),
