@@ -77,15 +77,28 @@ func readLanguage(t *testing.T, file string) *language {
 	}
 	for _, name := range []string{"Attributes", "Files", "Options", "codegen_rule", "compile", "library", "library_attrs", "protobuf_plugins", "LABELS",
 		"proto_library", "ProtoInfo", "ProtobufToolchainInfo", "protobuf_toolchain", "pick", "declare_image", "proto_attrs",
-		"default_runtimes", "go_proto_library", "typescript_proto_library"} {
+		"default_runtimes", "run_script", "go_proto_library", "typescript_proto_library"} {
 		shims[name] = star.NewBuiltin(name, nothing)
 	}
+	buck2 := star.StringDict{"native": star.None, "fail": star.None}
+	for _, name := range []string{"DefaultInfo", "ExternalRunnerTestInfo", "RunInfo", "cmd_args", "rule"} {
+		buck2[name] = star.NewBuiltin(name, nothing)
+	}
+	attrs := star.StringDict{}
+	for _, name := range []string{"any", "bool", "dep", "dict", "exec_dep", "list", "option", "source", "string", "toolchain_dep"} {
+		attrs[name] = star.NewBuiltin(name, nothing)
+	}
+	buck2["attrs"] = starlarkstruct.FromStringDict(star.String("attrs"), attrs)
+	shims["proto_attrs"] = star.NewBuiltin("proto_attrs", func(*star.Thread, *star.Builtin, star.Tuple, []star.Tuple) (star.Value, error) {
+		d := star.NewDict(1)
+		return d, d.SetKey(star.String("_protobuf_toolchain"), star.None)
+	})
 	thread := &star.Thread{Name: file, Load: func(*star.Thread, string) (star.StringDict, error) { return shims, nil }}
 	// Only files with a Language are run: the others need more of Buck2.
 	if !strings.Contains(string(text), " = Language(\n") || strings.Contains(string(text), "\n_ANY = ") {
 		return nil
 	}
-	globals, err := star.ExecFileOptions(&syntax.FileOptions{}, thread, file, bzl.FormatWithoutRewriting(tree), star.StringDict{"native": star.None, "fail": star.None})
+	globals, err := star.ExecFileOptions(&syntax.FileOptions{}, thread, file, bzl.FormatWithoutRewriting(tree), buck2)
 	if err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
