@@ -609,7 +609,7 @@ func TestLockPage(t *testing.T) {
 	for _, p := range places { // of [protos]: the reader knows more, which plugins have
 		shown(t, page, p, blocks)
 	}
-	if len(places) != 10 {
+	if len(places) != 11 {
 		t.Errorf("the page has %d tables; compare the others as well", len(places))
 	}
 }

@@ -101,6 +101,41 @@ def libraries_of(runtimes):
                 libraries.setdefault(library, {}).setdefault(platform, name)
     return libraries
 
+# Endings of the files that a package of Go is compiled from; it embeds the others.
+_COMPILED = [".go", ".h", ".s", ".S"]
+
+def packages_of(runtimes):
+    """Returns the packages that the runtimes of Go consist of.
+
+    Args:
+        runtimes: dict by name of the structs of `runtimes_of`.
+
+    Returns:
+        A dict by import path of a struct of `module`, the key of the module; `folder`,
+        that of the package in the unpacked module, with a slash at the end; `srcs` and
+        `embedded`, its files; and `imports`, other packages.
+    """
+    packages = {}
+    for name in sorted(runtimes):
+        locked = runtimes[name].locked
+        for path, folder in locked["folders"].items():
+            if path in packages:
+                continue
+            module = ""
+            for key, file in locked["files"].items():
+                at = file["name"]
+                if (path == at or path.startswith(at + "/")) and (not module or len(at) > len(locked["files"][module]["name"])):
+                    module = key
+            file = locked["files"][module]
+            packages[path] = struct(
+                embedded = [f for f in folder["files"] if not [e for e in _COMPILED if f.endswith(e)]],
+                folder = "{}@v{}{}/".format(file["name"], file["version"], path.removeprefix(file["name"])),
+                imports = folder.get("imports", []),
+                module = module,
+                srcs = [f for f in folder["files"] if [e for e in _COMPILED if f.endswith(e)]],
+            )
+    return packages
+
 def _project(file):
     """Returns the project of a wheel, called as PEP 503 says."""
     name = file.partition("-")[0].lower().replace("_", "-").replace(".", "-")
@@ -380,7 +415,7 @@ def _problem(plugins, locked, runtime = False):
         for word in locked["python"] + [locked.get("program", ""), locked.get("entry", ""), locked.get("generator", "x")]:
             if type(word) != "string" or not word or word.strip(_WORD):
                 return "python, program, entry or generator is malformed: {}".format(repr(word))
-    problem = _problem_of_files(locked)
+    problem = _problem_of_files(locked) or (_problem_of_packages(locked) if runtime else None)
     if problem:
         return problem
     for platform, cell in locked["platforms"].items():
@@ -414,6 +449,25 @@ def _problem_of_protos(plugins, locked):
         if not (folder == "." or _is_path(folder)) or not files or [f for f in files if not _is_path(f) or "/" in f or not f.endswith(".proto")]:
             return "folder {} is malformed".format(repr(folder))
     return _problem_of_files(locked)
+
+def _problem_of_packages(locked):
+    """Returns what is wrong with the packages of a runtime, or None."""
+    if locked["source"] != "go":
+        return None
+    modules = [file.get("name", "") for file in locked["files"].values()]
+    folders = locked.get("folders", {})
+    if not folders:
+        return "`folders` is missing"
+    for path, folder in folders.items():
+        files = folder.get("files", [])
+        if not _is_path(path) or [f for f in files if not _is_path(f)]:
+            return "folder {} is malformed".format(repr(path))
+        if not [m for m in modules if m and (path == m or path.startswith(m + "/"))]:
+            return "folder {} is in none of the modules".format(repr(path))
+        for imported in folder.get("imports", []):
+            if imported not in folders:
+                return "folder {} imports {}, which is not locked".format(repr(path), repr(imported))
+    return None
 
 def _problem_of_files(locked):
     """Returns what is wrong with the files of a locked version, or None."""

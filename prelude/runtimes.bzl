@@ -4,8 +4,11 @@
 needs it, for the platform of the program.
 """
 
+load("@prelude//go:compile.bzl", "GoPkgCompileInfo", "get_inherited_compile_pkgs")
+load("@prelude//go:link.bzl", "GoPkgLinkInfo", "get_inherited_link_pkgs")
+load("@prelude//linking:shared_libraries.bzl", "SharedLibraryInfo", "merge_shared_libraries")
 load(":fetch.bzl", "Table", "fetch_attrs", "run_fetch")
-load(":lock.bzl", "RUNTIMES", "libraries_of", "runtimes_of")
+load(":lock.bzl", "RUNTIMES", "libraries_of", "packages_of", "runtimes_of")
 load(":platforms.bzl", "PLATFORMS", "platform_map", "platform_select")
 load(":providers.bzl", "ProtobufPluginInfo")
 
@@ -31,12 +34,20 @@ def _group(language: str, extra: str = "") -> str:
     return "toolchains//:{}-runtimes".format(language) + ("-for-" + extra if extra else "")
 
 def _library_impl(ctx: AnalysisContext) -> list[Provider]:
-    out = ctx.actions.declare_output(ctx.attrs.out, has_content_based_path = True)
+    out = ctx.actions.declare_output(ctx.attrs.out, dir = bool(ctx.attrs.parts), has_content_based_path = True)
 
     # On a platform without the library, `fetch` says why.
     name = ctx.attrs.runtimes.get(ctx.attrs.platform) or ctx.attrs.runtimes.values()[0]
     run_fetch(ctx, ctx.attrs.library, ctx.attrs.entries[name], out, "--library", ctx.attrs.library)
-    return [DefaultInfo(default_output = out)]
+    return [
+        DefaultInfo(
+            default_output = out,
+            sub_targets = {
+                part: [DefaultInfo(default_outputs = [out.project(file) for file in files])]
+                for part, files in ctx.attrs.parts.items()
+            },
+        ),
+    ]
 
 _library = rule(
     impl = _library_impl,
@@ -44,7 +55,8 @@ _library = rule(
     attrs = fetch_attrs() | {
         "entries": attrs.dict(attrs.string(), attrs.dict(attrs.string(), attrs.any()), doc = "Input of `fetch`, by runtime."),
         "library": attrs.string(doc = "Name of the library."),
-        "out": attrs.string(doc = "Name of the file."),
+        "out": attrs.string(doc = "Name of the file, or of the folder."),
+        "parts": attrs.dict(attrs.string(), attrs.list(attrs.string()), default = {}, doc = "Of a folder: its files by sub-target."),
         "runtimes": attrs.dict(attrs.string(), attrs.string(), doc = "The runtime with the library, by platform."),
     },
 )
@@ -176,6 +188,23 @@ def _declare_packages(language: str, _rules: struct, runtimes: dict[str, struct]
         _packages(name = name, entries = _entries(language, runtimes), visibility = visibility, **how)
     return {runtime: ":" + name for runtime in runtimes}
 
+def _go_packages_impl(ctx: AnalysisContext) -> list[Provider]:
+    return [
+        DefaultInfo(),
+        GoPkgCompileInfo(pkgs = get_inherited_compile_pkgs(ctx.attrs.deps)),
+        GoPkgLinkInfo(pkgs = get_inherited_link_pkgs(ctx.attrs.deps)),
+        merge_shared_libraries(ctx.actions, deps = [d[SharedLibraryInfo] for d in ctx.attrs.deps if SharedLibraryInfo in d]),
+    ]
+
+_go_packages = rule(
+    impl = _go_packages_impl,
+    doc = "Packages of Go, each of which what depends on it may import; created by `protobuf_plugins`.",
+    attrs = {"deps": attrs.list(attrs.dep(), doc = "The packages, or more of these.")},
+)
+
+def _go_together(name: str, deps: Labels, visibility: list[str]) -> None:
+    _go_packages(name = name, deps = deps, visibility = visibility)
+
 # How a language has its libraries: `declare` declares the targets of runtimes, and returns
 # them by runtime; `extras` are the plugins, enabled by an attribute of its
 # rule, that have their own runtimes; `library` declares that of one file; `together`
@@ -185,6 +214,11 @@ _RULES = {
         declare = lambda *_args: {},
         extras = [],
         together = _cpp_together,
+    ),
+    "go": struct(
+        declare = lambda *args: _declare_go(*args),
+        extras = ["protoc-gen-connect-go", "protoc-gen-go-grpc"],
+        together = _go_together,
     ),
     "java": struct(
         declare = lambda *args: _declare(*args),
@@ -242,4 +276,39 @@ def _declare(language: str, rules: struct, runtimes: dict[str, struct], visibili
         target = "{}-runtime-{}".format(language, name)
         rules.together(target, deps, visibility)
         targets[name] = ":" + target
+    return targets
+
+def _declare_go(language: str, rules: struct, runtimes: dict[str, struct], visibility: list[str], how: dict[str, typing.Any]) -> dict[str, str]:
+    """Declares a folder for each module, a go_library for each package in it, and for each runtime all of its packages."""
+    entries = _entries(language, runtimes)
+    packages = packages_of(runtimes)
+    parts = {}
+    for path, package in packages.items():
+        own = parts.setdefault(package.module, {})
+        own[path] = [package.folder + file for file in package.srcs]
+        for file in package.embedded:
+            own[path + "/" + file] = [package.folder + file]
+    for module, by_platform in libraries_of(runtimes).items():
+        _library(
+            name = "go-module-" + module,
+            entries = {name: entries[name] for name in by_platform.values()},
+            library = module,
+            out = "module",
+            parts = parts.get(module, {}),
+            runtimes = by_platform,
+            **how
+        )
+    for path, package in packages.items():
+        native.go_library(
+            name = "go-package-" + path,
+            package_name = path,
+            srcs = [":go-module-{}[{}]".format(package.module, path)],
+            deps = [":go-package-" + imported for imported in package.imports],
+            embed_srcs = {file: ":go-module-{}[{}/{}]".format(package.module, path, file) for file in package.embedded},
+            override_cgo_enabled = False,
+        )
+    targets = {}
+    for name, r in runtimes.items():
+        rules.together("go-runtime-" + name, [":go-package-" + path for path in r.locked["folders"]], visibility)
+        targets[name] = ":go-runtime-" + name
     return targets

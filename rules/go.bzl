@@ -15,11 +15,12 @@ go_proto_library(
 
 load("//prelude:generate.bzl", "Generator", "Options")
 load("//prelude:library.bzl", "Language", "codegen_rule", "compile")
+load("//prelude:runtimes.bzl", "default_runtimes")
 
 # Replaces a file that a plugin omits because it would be empty; go_library ignores it.
 _NOTHING = "//go:build ignore\n\npackage nothing\n"
 
-def _generator(plugin: str, suffix: str, doc: str = "", fill: str | None = _NOTHING, options: Options = {}) -> Generator:
+def _generator(plugin: str, suffix: str, doc: str = "", fill: str | None = _NOTHING, options: Options = {}, runtime: str = "") -> Generator:
     """Returns a plugin that writes one file beside each source, if its options say so."""
 
     def files(path: str, options: Options) -> list[str]:
@@ -35,6 +36,7 @@ def _generator(plugin: str, suffix: str, doc: str = "", fill: str | None = _NOTH
         fill = fill,
         options = {"paths": "source_relative"} | options,
         own_comments = True,
+        runtime = runtime,
         unless = ["module"],
     )
 
@@ -47,7 +49,7 @@ def _openapi_files(path: str, options: Options) -> list[str]:
 _GO = Language(
     name = "go",
     plugin = "protoc-gen-go",
-    generators = [_generator("protoc-gen-go", ".pb.go", fill = None)],
+    generators = [_generator("protoc-gen-go", ".pb.go", fill = None, runtime = "protobuf")],
     extras = {
         "connect": _generator(
             "protoc-gen-connect-go",
@@ -56,9 +58,10 @@ _GO = Language(
             # Into the package of the messages: another one would need its own
             # go_library.
             options = {"package_suffix": ""},
+            runtime = "connect",
         ),
         "gateway": _generator("protoc-gen-grpc-gateway", ".pb.gw.go", "Whether protoc-gen-grpc-gateway writes a reverse proxy."),
-        "grpc": _generator("protoc-gen-go-grpc", "_grpc.pb.go", "Whether protoc-gen-go-grpc writes services for gRPC."),
+        "grpc": _generator("protoc-gen-go-grpc", "_grpc.pb.go", "Whether protoc-gen-go-grpc writes services for gRPC.", runtime = "grpc"),
         "openapi": Generator(plugin = "protoc-gen-openapiv2", doc = "Whether protoc-gen-openapiv2 writes OpenAPI documents.", files = _openapi_files),
     },
     groups = {"srcs": [".go"]},
@@ -96,9 +99,10 @@ def go_proto_library(
     Args:
         name: Name of the target.
         runtime: What the generated code imports, such as the targets of
-            google.golang.org/protobuf. With it the target is also a go_library of
-            Buck2's prelude, and `[code]` is the folder; without it, the target is
-            the folder.
+            google.golang.org/protobuf; by default the runtimes of the lock, where
+            `runtimes` of `[buck2_protobuf]` lists `go`, unless `gateway` is set.
+            With it the target is also a go_library of Buck2's prelude, and `[code]`
+            is the folder; without it, the target is the folder.
         package_name: Import path of the go_library, as in `option go_package`.
         visibility: Who may depend on the target.
         **kwargs: Attributes of `go_proto_codegen`. With a runtime, `deps` are also
@@ -109,7 +113,12 @@ def go_proto_library(
         name = name,
         runtime = runtime,
         visibility = visibility,
-        default = None,
+        # What a gateway runs on is not among the runtimes of a lock.
+        default = None if kwargs.get("gateway", False) != False else default_runtimes("go", [
+            extra
+            for attr, extra in {"connect": "protoc-gen-connect-go", "grpc": "protoc-gen-go-grpc"}.items()
+            if kwargs.get(attr, False) != False
+        ]),
         codegen = go_proto_codegen,
         attributes = kwargs,
         library = native.go_library,

@@ -20,9 +20,11 @@ type Runtime struct {
 	About string `toml:"about"`
 	// Package is its name in the registry, "" for the same; With are other packages, of
 	// which it has the same version.
-	Package string       `toml:"package"`
-	With    []string     `toml:"with"`
-	Fits    []RuntimeFit `toml:"fits"`
+	Package string   `toml:"package"`
+	With    []string `toml:"with"`
+	// Packages are what programs import of a module of Go; nil for all that they may.
+	Packages []string     `toml:"packages"`
+	Fits     []RuntimeFit `toml:"fits"`
 }
 
 // A RuntimeFit is what the code of one plugin wants of a library: at least the

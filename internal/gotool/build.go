@@ -230,6 +230,14 @@ func (r *goResolver) narrow(ctx context.Context, platforms []lock.Platform, root
 	if err != nil {
 		return nil, err
 	}
+	if err := withSums(modules, sums); err != nil {
+		return nil, err
+	}
+	return modules, nil
+}
+
+// withSums gives modules their checksums in a go.sum.
+func withSums(modules []Module, sums []byte) error {
 	lines := map[string]string{}
 	for line := range strings.Lines(string(sums)) {
 		if f := strings.Fields(line); len(f) == 3 {
@@ -243,10 +251,10 @@ func (r *goResolver) narrow(ctx context.Context, platforms []lock.Platform, root
 		}
 		m.ModSum = lines[m.String()+"/go.mod"]
 		if m.ModSum == "" || m.Zip != "" && m.Sum == "" {
-			return nil, fault.Errorf(fault.Internal, "", "go has no checksum for %s", m)
+			return fault.Errorf(fault.Internal, "", "go has no checksum for %s", m)
 		}
 	}
-	return modules, nil
+	return nil
 }
 
 // writeScratchModule writes a module that requires the given ones.

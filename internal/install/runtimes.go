@@ -19,7 +19,7 @@ import (
 )
 
 // Library writes one library of a runtime on a platform into a file that is not there
-// yet: the locked file with that key, or of Python the wheel of that project. Of several
+// yet: the locked file with that key, of Go the folder that it becomes, or of Python the wheel of that project. Of several
 // for different interpreters it is one that is made of them, see [wheel.Merge]. The bytes
 // are compared with the lock while they are copied.
 func (i *Installer) Library(ctx context.Context, e *lock.Entry, platform, library, name string) error {
@@ -49,9 +49,15 @@ func (i *Installer) Library(ctx context.Context, e *lock.Entry, platform, librar
 	if len(missing) > 0 {
 		return i.offline(missing)
 	}
-	parts, err := i.unpack(ctx, &one, served, "", new(work))
-	if err == nil {
-		err = i.wheel(e.Locked, parts, name)
+	if e.Locked.Source == lock.Go {
+		if err = os.Mkdir(name, 0o755); err == nil {
+			_, err = i.unpack(ctx, &one, served, name, new(work))
+		}
+	} else {
+		var parts []part
+		if parts, err = i.unpack(ctx, &one, served, "", new(work)); err == nil {
+			err = i.wheel(e.Locked, parts, name)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s for %s: %w", e, platform, err)

@@ -2,10 +2,12 @@ package kind
 
 import (
 	"fmt"
+	"path"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // maxGoMod is the largest go.mod that cmd/go reads, in bytes.
@@ -14,6 +16,13 @@ const maxGoMod = 16 << 20
 // module reads the zip of a module, or a go.mod. It is verified by the hash of
 // its files, so the zip may be compressed in any way.
 var module = Kind{
+	// A runtime has several modules in its tree; Go itself is one.
+	roots: func(key string, f lock.File) []string {
+		if f.Name == lock.GoToolchain || path.Ext(key) != ".zip" {
+			return []string{""}
+		}
+		return []string{f.Name + "@v" + f.Version}
+	},
 	options: func(a *Artifact, _ *Content) archive.Options { return gotool.Unpacking(a.Key, a.File) },
 	keep: func(name string) int {
 		if name == "go.mod" {

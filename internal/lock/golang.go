@@ -46,6 +46,9 @@ func (v *Version) validateGo() error {
 			return fmt.Errorf("main: %w", err)
 		}
 	}
+	if v.IsRuntime() {
+		return nil
+	}
 	if toolchain := v.Package == GoToolchain; toolchain && v.Toolchain != "" {
 		return errors.New("a toolchain must not have a toolchain")
 	} else if !toolchain && !strings.Contains(v.Toolchain, "@") {

@@ -152,7 +152,7 @@ func (p *printer) version(name, version string, v *Version) {
 		p.quote(path)
 		p.inline(fields[:])
 	}
-	if v.IsProtos() {
+	if len(v.Folders) > 0 {
 		p.text(table, ".folders]\n")
 	}
 	for _, name := range sorted(p, v.Folders) {

@@ -50,7 +50,7 @@ type Folder struct {
 }
 
 // IsProtos reports whether the version is of a proto package.
-func (v *Version) IsProtos() bool { return len(v.Folders) > 0 }
+func (v *Version) IsProtos() bool { return len(v.Folders) > 0 && !v.IsRuntime() }
 
 // Compiles reports whether the version is a program that is compiled where it is used,
 // by the manager of its kind.
@@ -254,6 +254,9 @@ func (l *Lock) checkServers() error {
 	folders := map[string][]side{} // by path, without case
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
 		for _, v := range l.Plugins[name] {
+			if !v.IsProtos() { // of Go, whose packages several runtimes share
+				continue
+			}
 			for folder, f := range v.Folders {
 				key := strings.ToLower(folder)
 				folders[key] = append(folders[key], side{name, folder, f.Files})

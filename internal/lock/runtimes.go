@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/module"
+
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
@@ -18,7 +20,7 @@ import (
 const runtimesPrefix = "runtimes/"
 
 // languages are those that have runtimes, with the source kind of these.
-var languages = map[string]string{"java": Maven, "python": Pip, "typescript": NPM}
+var languages = map[string]string{"go": Go, "java": Maven, "python": Pip, "typescript": NPM}
 
 // Languages lists the languages that have runtimes, sorted.
 func Languages() []string { return slices.Sorted(maps.Keys(languages)) }
@@ -89,7 +91,48 @@ func (v *Version) validateRuntime() error {
 			return errors.New("fits are not sorted, or one is there twice")
 		}
 	}
-	return checkInterpreters(v.Python)
+	return errors.Join(v.checkPackages(), checkInterpreters(v.Python))
+}
+
+// checkPackages checks the packages of a runtime of Go, which are its folders.
+func (v *Version) checkPackages() error {
+	if v.Source != Go {
+		if len(v.Folders) > 0 {
+			return fmt.Errorf("a runtime of %s has no folders", v.Language)
+		}
+		return nil
+	}
+	if len(v.Folders) == 0 {
+		return errors.New("folders are missing: the packages of Go")
+	}
+	for _, at := range slices.Sorted(maps.Keys(v.Folders)) {
+		f := v.Folders[at]
+		if err := module.CheckImportPath(at); err != nil {
+			return fmt.Errorf("folder %q: %w", at, err)
+		}
+		if v.ModuleOf(at) == "" {
+			return fmt.Errorf("folder %q: it is in none of the modules", at)
+		}
+		if err := errors.Join(checkSorted("files", f.Files, syntax.CheckShown), checkSorted("imports", f.Imports, func(imported string) error {
+			if _, ok := v.Folders[imported]; !ok {
+				return fmt.Errorf("%q is not among the folders", imported)
+			}
+			return nil
+		})); err != nil {
+			return fmt.Errorf("folder %q: %w", at, err)
+		}
+	}
+	return nil
+}
+
+// ModuleOf is the key of the module of a package of Go, "" for none: the longest path.
+func (v *Version) ModuleOf(pkg string) (key string) {
+	for k, f := range v.Files {
+		if (pkg == f.Name || strings.HasPrefix(pkg, f.Name+"/")) && (key == "" || len(f.Name) > len(v.Files[key].Name)) {
+			key = k
+		}
+	}
+	return key
 }
 
 // checkRuntimes checks what runtimes have with one another: a program has one version

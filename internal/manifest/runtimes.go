@@ -26,7 +26,10 @@ func ParseRuntime(language, item string) (name, version string, err error) {
 	name, version = strings.TrimSpace(name), strings.TrimSpace(version)
 	kind := lock.KindOf(lock.RuntimesKind(language))
 	hint := `write "protobuf" for a version that fits the plugins, or "protobuf==6.30.2"`
-	if kind == lock.KindOf(lock.Maven) {
+	switch kind.Name {
+	case lock.Go:
+		hint = `write "protobuf" for a version that fits the plugins, "protobuf==1.36.12", or the path of any other module`
+	case lock.Maven:
 		hint = `write "protobuf-java" for a version that fits the plugins, "protobuf-java==4.36.2", or "GROUP:ARTIFACT" for any other library`
 	}
 	if kind == lock.KindOf(lock.NPM) {

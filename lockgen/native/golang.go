@@ -26,6 +26,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
@@ -45,9 +46,12 @@ type goSource struct {
 	building *queue.Queue // compilations
 
 	mu        sync.Mutex
-	compilers map[string]*gotool.Client // by NAME@VERSION
-	builds    map[string]*queue.Queue   // by platform, one at a time: they share the standard library
-	counts    map[string]*platformCount // by NAME VERSION
+	compilers map[string]*gotool.Client         // by NAME@VERSION
+	builds    map[string]*queue.Queue           // by platform, one at a time: they share the standard library
+	counts    map[string]*platformCount         // by NAME VERSION
+	folders   map[string]map[string]lock.Folder // of runtimes, by NAME VERSION
+
+	together once.Map[string, *goLibraries]
 }
 
 // GoSettings are what [NewGo] needs to know.
@@ -72,7 +76,7 @@ type GoSettings struct {
 func NewGo(settings GoSettings) source.Source {
 	return &goSource{
 		GoSettings: settings, building: queue.New(runtime.GOMAXPROCS(0)),
-		compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, counts: map[string]*platformCount{},
+		compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, counts: map[string]*platformCount{}, folders: map[string]map[string]lock.Folder{},
 	}
 }
 
@@ -84,6 +88,7 @@ type platformCount struct {
 
 var (
 	_ source.Compiler  = (*goSource)(nil)
+	_ source.Finisher  = (*goSource)(nil)
 	_ source.Dater     = (*goSource)(nil)
 	_ source.Packager  = (*goSource)(nil)
 	_ source.Describer = (*goSource)(nil)
@@ -99,6 +104,9 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 			hint += "; or, of a module without a go.mod, write the version as " + old
 		}
 		return nil, fault.Errorf(fault.Usage, hint, "%w", err)
+	}
+	if w.Language != "" {
+		return s.libraries(ctx, w, platforms)
 	}
 	compiler, err := s.compiler(ctx, w)
 	if err != nil {
@@ -446,12 +454,15 @@ func (s *goSource) Locked(_ *plan.Want, key string, f lock.File) (*source.Artifa
 }
 
 func (s *goSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, contents map[string]*source.Content) (string, error) {
+	if w.Language != "" {
+		return "", nil
+	}
 	return source.NativeExecutable(w, p, tree, contents)
 }
 
 // Compile builds the executable for a platform, whichever this machine is.
 func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, artifacts []*source.Artifact, contents map[string]*source.Content) (cell lock.Cell, compiled bool, err error) {
-	if w.From.Name == lock.GoToolchain {
+	if w.From.Name == lock.GoToolchain || w.Language != "" {
 		return lock.Cell{}, false, nil
 	}
 	compiler, err := s.compiler(ctx, w)

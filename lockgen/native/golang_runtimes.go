@@ -1,0 +1,132 @@
+package native
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/module"
+
+	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
+)
+
+// goLibraries are all runtimes of Go together.
+type goLibraries struct {
+	packages map[string]*gotool.Package
+	modules  []gotool.Module
+}
+
+// libraries are the modules of a runtime of Go and of what it needs, in the versions
+// that the runtimes of Go come to together. For [goSource.Finish] it keeps the packages.
+func (s *goSource) libraries(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
+	var roots []module.Version
+	var patterns []string
+	for _, item := range slices.Sorted(slices.Values(append(w.Items(), w.Beside...))) {
+		name, version, _ := strings.Cut(item, "==")
+		roots = append(roots, module.Version{Path: name, Version: "v" + version})
+		patterns = append(patterns, patternsOf(name)...)
+	}
+	all, err := s.together.Do(fmt.Sprint(roots, platforms), func() (*goLibraries, error) {
+		scratch, err := os.MkdirTemp(s.Scratch, "libraries-")
+		if err != nil {
+			return nil, err
+		}
+		packages, modules, err := s.Tool.Libraries(ctx, s.Config, scratch, roots, patterns, platforms)
+		return &goLibraries{packages, modules}, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	folders, used := all.of(w.From.Name)
+	res := &source.Resolution{Missing: map[string]source.Missing{}}
+	for _, m := range all.modules {
+		if !used[module.Version{Path: m.Path, Version: "v" + m.Version}] {
+			continue
+		}
+		a, err := s.artifact(m.Path, m.Version, false)
+		if err != nil {
+			return nil, err
+		}
+		a.File.Integrity, a.File.GoMod, a.Digest = m.Sum, m.ModSum, m.Sum
+		a.Get = func(_ context.Context, in *store.Ingest) error { return s.copy(m.Zip, a, in) }
+		for _, p := range platforms {
+			a.Platforms = append(a.Platforms, p.Name)
+		}
+		if a.Trust = "transparency-log"; !s.Config.Transparent(m.Path) {
+			a.Trust = "first-use"
+		}
+		res.Artifacts = append(res.Artifacts, a)
+	}
+	s.mu.Lock()
+	s.folders[w.String()] = folders
+	s.mu.Unlock()
+	scratch, err := os.MkdirTemp(s.Scratch, "withdrawn-")
+	if err != nil {
+		return nil, err
+	}
+	res.Notes, err = s.Tool.Withdrawn(ctx, s.Config, scratch, w.From.Name, w.Version)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		res.Notes = []string{fmt.Sprintf("%s: the module proxy does not say whether it was retracted: %v", w, err)}
+	}
+	return res, nil
+}
+
+// patternsOf are the packages that programs import of a module, as `go list` has them.
+func patternsOf(path string) (patterns []string) {
+	c := catalog.Builtin()
+	r, _ := c.Runtime("go", c.RuntimeOf("go", path))
+	if len(r.Packages) == 0 {
+		return []string{path + "/..."}
+	}
+	for _, name := range r.Packages {
+		if name == "." {
+			patterns = append(patterns, path)
+		} else {
+			patterns = append(patterns, path+"/"+name)
+		}
+	}
+	return patterns
+}
+
+// of are the packages of a module and all that these need, and the modules they are in.
+func (l *goLibraries) of(path string) (folders map[string]lock.Folder, used map[module.Version]bool) {
+	folders, used = map[string]lock.Folder{}, map[module.Version]bool{}
+	var queue []string
+	for _, at := range slices.Sorted(maps.Keys(l.packages)) {
+		if l.packages[at].Module.Path == path {
+			queue = append(queue, at)
+		}
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		if _, seen := folders[queue[0]]; seen {
+			continue
+		}
+		p := l.packages[queue[0]]
+		folders[p.Path] = lock.Folder{Files: p.Files, Imports: p.Imports}
+		used[p.Module] = true
+		queue = append(queue, p.Imports...)
+	}
+	return folders, used
+}
+
+// Finish gives a runtime its packages.
+func (s *goSource) Finish(w *plan.Want, v *lock.Version, _ map[string]*source.Content) error {
+	if w.Language == "" {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v.Folders = s.folders[w.String()]
+	return nil
+}
