@@ -178,6 +178,29 @@ func TestRuntimesOfLock(t *testing.T) {
 	if got := jars.String(); got != want {
 		t.Errorf("libraries %s\nwant      %s", got, want)
 	}
+	golang := "schema = 1\n[plugins]\n[runtimes.go.x.\"1.0.0\"]\nsource = \"go\"\npackage = \"example.com/x\"\ntrust = \"registry\"\n[runtimes.go.x.\"1.0.0\".files]\n" +
+		fmt.Sprintf("\"example.com/x@v1.0.0.zip\" = { name = \"example.com/x\", version = \"1.0.0\", sha256 = %q, size = 7 }\n\"example.com/x/y@v2.0.0.zip\" = { name = \"example.com/x/y\", version = \"2.0.0\", sha256 = %q, size = 7 }\n", sum, sum) +
+		"[runtimes.go.x.\"1.0.0\".folders]\n\"example.com/x\" = { files = [\"a.go\", \"a.s\", \"data.bin\"], imports = [\"example.com/x/y/z\"] }\n\"example.com/x/y/z\" = { files = [\"z.go\"] }\n[runtimes.go.x.\"1.0.0\".platforms]\nlinux-x86_64 = { tree = \"" + sum + "\" }\n"
+	ofGo, err := call(t, bzl["runtimes_of"], parse(t, golang), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, _, _ = ofGo.(*starlark.Dict).Get(starlark.String("go"))
+	packages, err := call(t, bzl["packages_of"], of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = `{"example.com/x": struct(embedded = ["data.bin"], folder = "example.com/x@v1.0.0/", imports = ["example.com/x/y/z"], module = "example.com/x@v1.0.0.zip", srcs = ["a.go", "a.s"]), ` +
+		`"example.com/x/y/z": struct(embedded = [], folder = "example.com/x/y@v2.0.0/z/", imports = [], module = "example.com/x/y@v2.0.0.zip", srcs = ["z.go"])}`
+	if got := packages.String(); got != want {
+		t.Errorf("packages %s\nwant     %s", got, want)
+	}
+	for old, says := range map[string]string{"example.com/x/y/z\" = {": "which is not locked", "\"example.com/x\" = {": "in none of the modules"} {
+		changed := strings.Replace(golang, old, strings.Replace(old, "example.com/", "example.org/", 1), 1)
+		if _, err := call(t, bzl["runtimes_of"], parse(t, changed), none); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", says, err)
+		}
+	}
 	own, err := call(t, bzl["runtimes_of"], parse(t, text), starlark.NewList([]starlark.Value{starlark.String("python")}))
 	if err != nil {
 		t.Fatal(err)

@@ -36,11 +36,23 @@ func javaTable(name, version string) string {
 	return text
 }
 
+// goTable is a runtime of Go.
+func goTable(name, version string) string {
+	table := "\n[runtimes.go." + name + ".\"" + version + "\""
+	h1 := "h1:" + strings.Repeat("ab", 21) + "A" + "="
+	text := table + "]\npackage = \"example.com/" + name + "\"\nsource = \"go\"\ntrust = \"transparency-log\"\n" + table + ".files]\n\"example.com/" + name + "@v" + version + ".zip\" = { name = \"example.com/" + name + "\", version = \"" + version + "\", sha256 = \"" + sum("1") + "\", size = 10, integrity = \"" + h1 + "\", gomod = \"" + h1 + "\" }\n" +
+		table + ".folders]\n\"example.com/" + name + "\" = { files = [\"a.go\", \"data/x.bin\"], imports = [\"example.com/" + name + "/b\"] }\n\"example.com/" + name + "/b\" = { files = [\"b.go\"] }\n" + table + ".platforms]\n"
+	for _, p := range Platforms {
+		text += p.Name + ` = { tree = "` + sum("3") + "\" }\n"
+	}
+	return text
+}
+
 // TestRuntimesRoundTrip: a runtime knows its language when it was read, by either
 // reader, and in an entry.
 func TestRuntimesRoundTrip(t *testing.T) {
 	t.Parallel()
-	text := protosText(protosTable("acme", ""), javaTable("lib", "1.0"), runtimeTable("grpcio", "1.76.0", ""), runtimeTable("protobuf", "6.31.1", ""))
+	text := protosText(protosTable("acme", ""), goTable("lib", "1.0.0"), javaTable("lib", "1.0"), runtimeTable("grpcio", "1.76.0", ""), runtimeTable("protobuf", "6.31.1", ""))
 	for name, in := range map[string]string{"canonical": text, "TOML": strings.ReplaceAll(text, " = ", "  =  ")} {
 		l, err := Parse("lock", []byte(in))
 		if err != nil {
@@ -88,7 +100,7 @@ func TestRuntimesRefused(t *testing.T) {
 	wheel := func(version string) string {
 		return `"shared-` + version + `-py3-none-any.whl" = { sha256 = "` + sum("4") + "\", size = 10 }\n"
 	}
-	good := protosText(javaTable("lib", "1.0"), runtimeTable("grpcio", "1.76.0", wheel("2.0")), runtimeTable("protobuf", "6.31.1", wheel("2.0")))
+	good := protosText(goTable("mod", "1.0.0"), javaTable("lib", "1.0"), runtimeTable("grpcio", "1.76.0", wheel("2.0")), runtimeTable("protobuf", "6.31.1", wheel("2.0")))
 	if _, err := Parse("lock", []byte(good)); err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +116,11 @@ func TestRuntimesRefused(t *testing.T) {
 		{"source of another language", "[runtimes.java.lib", "[runtimes.python.lib", false, "runtimes of python are of source pip, not maven"},
 		{"Python for Java", "source = \"maven\"", "python = [\"3.11\"]\nsource = \"maven\"", true, "a runtime of java has no python"},
 		{"Java to run it", "source = \"maven\"", "runtime = \"java@25\"\nsource = \"maven\"", true, "a runtime has no runtime"},
+		{"no package", "[runtimes.go.mod.\"1.0.0\".folders]\n\"example.com/mod\" = { files = [\"a.go\", \"data/x.bin\"], imports = [\"example.com/mod/b\"] }\n\"example.com/mod/b\" = { files = [\"b.go\"] }\n\n", "", true, "folders are missing"},
+		{"package of no module", `"example.com/mod/b"`, `"example.com/other"`, false, "it is in none of the modules"},
+		{"import of no package", `imports = ["example.com/mod/b"]`, `imports = ["example.com/mod/c"]`, false, "is not among the folders"},
+		{"files not sorted", `["a.go", "data/x.bin"]`, `["data/x.bin", "a.go"]`, false, "not sorted"},
+		{"file elsewhere", `files = ["b.go"]`, `files = ["../b.go"]`, true, "b.go"},
 		{"no jar", "lib-1.0.jar\"", "lib-1.0.pom\"", false, "neither a jar nor an exe"},
 		{"no Python", "python = [\"3.11\", \"3.12\"]\n", "", true, ""},
 		{"program", "source =", "program = \"x\"\nsource =", true, "a runtime has no program"},
