@@ -182,6 +182,34 @@ func TestRuntimesNPMFit(t *testing.T) {
 	}
 }
 
+// TestRuntimesNPMConsent: a young version that a person wrote is taken by the other
+// runtimes as well, and only that one.
+func TestRuntimesNPMConsent(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	p := newPlace(t)
+	p.publishTypeScript()
+	p.server.Package(fake.Package{Name: "@bufbuild/protobuf", Version: "2.6.1", Released: daysAgo(1)})
+	p.server.Package(fake.Package{Name: "shared", Version: "2.0.1", Released: daysAgo(1)})
+	locked := func(entry, version, key, of string) {
+		t.Helper()
+		v := p.locked().Plugins["runtimes/typescript/"+entry][version]
+		if v == nil || v.Files["node_modules/"+key].Version != of {
+			t.Errorf("%s %s with %s %s is not locked:\n%s", entry, version, key, of, p.read("plugins.lock.toml"))
+		}
+	}
+	p.typeScript(map[string]string{"protoc-gen-es": `"2.2.0"`}, `"@bufbuild/protobuf", "@connectrpc/connect"`)
+	p.write("plugins.toml", p.read("plugins.toml")+"\n[policy]\nminimum-release-age = \"7d\"\n")
+	p.ok("update", "--no-smoke")
+	locked("bufbuild-protobuf", "2.6.0", "@bufbuild/protobuf", "2.6.0")
+	if _, talk := p.ok("add", "runtimes/typescript/bufbuild-protobuf@2.6.1", "--no-smoke"); strings.Contains(talk, "executables with the same name") {
+		t.Errorf("takes libraries for programs:\n%s", talk)
+	}
+	locked("connectrpc-connect", "2.1.0", "@bufbuild/protobuf", "2.6.1")
+	locked("connectrpc-connect", "2.1.0", "shared", "2.0.0")
+	p.ok("check")
+}
+
 // TestRuntimesNPMRefused: what does not fit or is not there is refused before anything
 // is written.
 func TestRuntimesNPMRefused(t *testing.T) {

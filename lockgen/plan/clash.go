@@ -26,7 +26,7 @@ func (w *Want) command() string {
 func commands(wants []*Want) map[string][]string {
 	by := map[string][]string{}
 	for _, w := range wants {
-		if w.Proto != nil {
+		if w.Proto != nil || w.Language != "" { // no programs
 			continue
 		}
 		if c := w.command(); !slices.Contains(by[c], w.Name) {

@@ -58,6 +58,7 @@ type Want struct {
 	Language     string           // for a runtime; "" for a plugin
 	Fits         []string         // for a runtime: NAME@VERSION of the plugins whose code must work with it
 	Parts        []string         // for a runtime: other packages of its version that belong to it
+	Consents     []string         // for a runtime: those of Beside whose versions a person wrote
 	Beside       []string         // for a runtime: NAME==VERSION of the others of its language, which share libraries with it
 	Optional     bool
 	Options      []string // with which it is tried

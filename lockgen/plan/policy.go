@@ -176,6 +176,9 @@ func (r Rules) Cooldown(w *Want) *cooldown.Rule {
 	if w.Written || r.old.Plugins[w.Name][w.Version] != nil {
 		rule.Except = append(rule.Except, lock.KindOf(kind).Normal(w.From.Name)+"@"+w.Upstream(w.Version))
 	}
+	for _, item := range w.Consents {
+		rule.Except = append(rule.Except, strings.Replace(item, "==", "@", 1))
+	}
 	for _, e := range r.policy.Exceptions {
 		name := strings.TrimPrefix(e.Name, kind+":")
 		if in, _ := r.policy.Except(kind, name, e.Version, r.now); in != nil {
@@ -204,7 +207,7 @@ func (r Rules) Admit(w *Want, key string, f lock.File, aged bool, released time.
 	own := lock.KindOf(kind).Normal(name) == lock.KindOf(kind).Normal(w.From.Name)
 	s := subject{
 		kind: kind, name: name, version: version, released: released,
-		written: own && w.Written && CompareVersions(kind, version, w.Upstream(w.Version)) == 0,
+		written: own && w.Written && CompareVersions(kind, version, w.Upstream(w.Version)) == 0 || slices.Contains(w.Consents, manifest.RuntimeItem(lock.KindOf(kind).Normal(name), version)),
 		locked:  r.locked()[packageAt(kind, name, version)],
 	}
 	why := r.refuse(s)

@@ -99,6 +99,7 @@ func (c *job) beside(ctx context.Context, jobs []*job) (ok bool) {
 		return true
 	}
 	c.picked.Open()
+	w.Beside, w.Consents = nil, nil
 	for _, other := range jobs {
 		if other == c || other.candidates[0].Language != w.Language {
 			continue
@@ -106,20 +107,29 @@ func (c *job) beside(ctx context.Context, jobs []*job) (ok bool) {
 		if !other.picked.Wait(ctx) {
 			return false
 		}
-		if o := other.now(); o.Version != "" {
-			w.Beside = append(w.Beside, o.Items()...)
-		}
+		lieBeside(w, other.now())
 	}
 	slices.Sort(w.Beside)
 	return true
 }
 
+// lieBeside notes another runtime of the language of w.
+func lieBeside(w, o *plan.Want) {
+	if o.Version == "" {
+		return
+	}
+	w.Beside = append(w.Beside, o.Items()...)
+	if o.Written {
+		w.Consents = append(w.Consents, o.Items()...)
+	}
+}
+
 // besideLocked is beside for a runtime that is locked.
 func (u *update) besideLocked(w *plan.Want, all []*plan.Want) {
-	w.Beside = nil
+	w.Beside, w.Consents = nil, nil
 	for _, o := range all {
-		if w.Language != "" && o.Language == w.Language && o.Name != w.Name && o.Version != "" {
-			w.Beside = append(w.Beside, o.Items()...)
+		if w.Language != "" && o.Language == w.Language && o.Name != w.Name {
+			lieBeside(w, o)
 		}
 	}
 	slices.Sort(w.Beside)
