@@ -91,7 +91,7 @@ func (a *app) protosOf(l *lock.Lock, args []string) ([]string, error) {
 			module := name
 			ref, label, _ := strings.Cut(module, ":")
 			if label != "" {
-				a.ui.Say("%s is no version that its publisher gave: the locked one of %s is taken", label, ref)
+				a.ui.Say("%s is not a version of its publisher: using the locked one of %s", label, ref)
 			}
 			var wellKnown bool
 			if name, wellKnown = catalog.Builtin().Module(ref); wellKnown {

@@ -104,7 +104,7 @@ func TestNewestOfAll(t *testing.T) {
 		t.Errorf("outdated: %s", rows)
 	}
 	p.gitHubReleases("acme/c", "1.2.0")
-	p.fails(fault.Upstream, []string{"1.3.0 is locked", "github:acme/a could not be asked", "is 1.2.0", "500"}, "update", "--all")
+	p.fails(fault.Upstream, []string{"1.3.0 is locked", "github:acme/a could not be asked", "have only 1.2.0", "500"}, "update", "--all")
 	p.server.Fault("/api/repos/acme/c/releases", fake.Status(500))
 	p.fails(fault.Upstream, []string{"tool", "500"}, "update", "--all")
 }

@@ -72,7 +72,7 @@ type limits struct {
 
 var defaultLimits = limits{entries: 100_000, total: 4 << 30, ratio: 200, ratioFrom: 64 << 20}
 
-const hintUnsafe = "no key of plugins.toml allows it: do not use this file, and tell its publisher"
+const hintUnsafe = "no key of plugins.toml allows it: do not use this file, and report it to the publisher"
 
 // unknownSize is the size of a file that is only known at its end.
 const unknownSize = -1

@@ -475,7 +475,7 @@ func (f crateFolder) standIns(sources []*Source, known map[string]Crate) error {
 			continue
 		}
 		if !word(crate.Name) || !semver.IsValid("v"+crate.Version) {
-			return fault.Errorf(fault.Integrity, "tell its publisher", "a manifest of crate %s requires %q %q", sources[0], redact.Line(crate.Name), redact.Line(crate.Version))
+			return fault.Errorf(fault.Integrity, "report it to the publisher", "a manifest of crate %s requires %q %q", sources[0], redact.Line(crate.Name), redact.Line(crate.Version))
 		}
 		var text strings.Builder
 		fmt.Fprintf(&text, "[package]\nname = %q\nversion = %q\n\n[lib]\npath = \"lib.rs\"\n\n[features]\n", crate.Name, crate.Version)
@@ -573,7 +573,7 @@ func trimmedLock(root *Source, known map[string]Crate) ([]byte, error) {
 		} `toml:"package"`
 	}
 	if _, err := tomlscan.Decode(string(root.Lockfile), &file); err != nil {
-		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s: %s", root, redact.Line(err.Error()))
+		return nil, fault.Errorf(fault.Integrity, "report it to the publisher", "the Cargo.lock of crate %s: %s", root, redact.Line(err.Error()))
 	}
 	var text strings.Builder
 	if file.Version > 0 {

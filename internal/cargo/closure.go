@@ -277,7 +277,7 @@ func Bins(crate *Source) ([]string, error) {
 }
 
 func badManifest(crate *Source, err error) error {
-	return fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.toml of crate %s: %s", crate, redact.Line(err.Error()))
+	return fault.Errorf(fault.Integrity, "report it to the publisher", "Cargo.toml of crate %s: %s", crate, redact.Line(err.Error()))
 }
 
 // Check verifies that the Cargo.toml of a crate has the name and version under

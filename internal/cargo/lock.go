@@ -120,7 +120,7 @@ func parseCargoLock(data []byte) ([]lockedCrate, error) {
 		Package []lockedCrate `toml:"package"`
 	}
 	if _, err := tomlscan.Decode(string(data), &file); err != nil {
-		return nil, fault.Errorf(fault.Integrity, "tell its publisher", "Cargo.lock: %s", redact.Line(err.Error()))
+		return nil, fault.Errorf(fault.Integrity, "report it to the publisher", "Cargo.lock: %s", redact.Line(err.Error()))
 	}
 	return file.Package, nil
 }
@@ -165,7 +165,7 @@ func (x *Index) crates(source string, root *Source, lockfile []byte, asked bool)
 			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from another registry", redact.Line(c.String())))
 		}
 		if !word(p.Name) || syntax.CheckVersion(p.Version) != nil || !semver.IsValid("v"+p.Version) {
-			return nil, fault.Errorf(fault.Integrity, "tell its publisher", "the Cargo.lock of crate %s names %q %q", root, redact.Line(p.Name), redact.Line(p.Version))
+			return nil, fault.Errorf(fault.Integrity, "report it to the publisher", "the Cargo.lock of crate %s names %q %q", root, redact.Line(p.Name), redact.Line(p.Version))
 		}
 		if asked {
 			versions, err := x.entries(p.Name)

@@ -185,7 +185,7 @@ func (r *goResolver) explore(ctx context.Context, platforms []lock.Platform, mis
 		case r.bare:
 			r.chosen = append(r.chosen, q.Mod)
 		default:
-			return nil, nil, fault.Errorf(fault.Usage, "take another version",
+			return nil, nil, fault.Errorf(fault.Usage, "use another version",
 				"the go.mod of go module %s@v%s is incomplete: it does not say which version of %s it needs", r.main.Module, r.main.Version, q.Mod.Path)
 		}
 	}

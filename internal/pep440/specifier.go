@@ -23,11 +23,11 @@ func AllowsPython(requires, python string) (bool, error) {
 		}
 		m := clauseForm().FindStringSubmatch(clause)
 		if m == nil {
-			return false, fmt.Errorf("Requires-Python %q: %q is no version specifier", requires, clause)
+			return false, fmt.Errorf("Requires-Python %q: %q is not a version specifier", requires, clause)
 		}
 		want, ok := release(m[2])
 		if !ok {
-			return false, fmt.Errorf("Requires-Python %q: %q is no version specifier", requires, clause)
+			return false, fmt.Errorf("Requires-Python %q: %q is not a version specifier", requires, clause)
 		}
 		order := compareRelease(have, want)
 		if m[4] != "" && order == 0 { // a pre-release is before its release

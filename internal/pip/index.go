@@ -306,7 +306,7 @@ func (s *pipIndex) explain(run int, causes []pipCause) error {
 		}
 		wants = append(wants, by+" wants "+c.Text)
 	}
-	return fault.Errorf(fault.Upstream, "take another version, or another source", "no set of wheels satisfies %s: %s", what, redact.Line(strings.Join(wants, "; ")))
+	return fault.Errorf(fault.Upstream, "use another version, or another source", "no set of wheels satisfies %s: %s", what, redact.Line(strings.Join(wants, "; ")))
 }
 
 // lacking says why the index has no wheel of a package; nil if it has some.
@@ -422,7 +422,7 @@ func (s *pipIndex) report(data []byte, what string) ([]Wheel, error) {
 		file := path.Base(in.Download.URL)
 		f, m := s.wheels[file], s.said[file]
 		if m == nil || !strings.HasPrefix(in.Download.URL, s.Base+"/") {
-			return nil, fault.Errorf(fault.Policy, "take another version", "pip chose %s for %s, which the index does not have", redact.Line(in.Download.URL), what)
+			return nil, fault.Errorf(fault.Policy, "use another version", "pip chose %s for %s, which the index does not have", redact.Line(in.Download.URL), what)
 		}
 		wheels = append(wheels, s.chosen(f))
 	}

@@ -151,7 +151,7 @@ func (c Command) fail(format string, args ...any) error {
 	if hint == "" {
 		hint = "read its output; " + map[fault.Class]string{
 			fault.Upstream:  "check the network, the registry and the settings of " + c.program() + ", then run this again",
-			fault.Integrity: "take another version, or report it to its publisher",
+			fault.Integrity: "use another version, or report it to its publisher",
 		}[c.Class]
 	}
 	class := c.Class

@@ -108,7 +108,7 @@ func parseBuild(where string, data []byte) (*buildFile, *problem) {
 	})
 	if nested != nil {
 		start, _ := nested.Span()
-		return nil, &problem{class: fault.Usage, where: where + placed(start.Line, start.LineRune), message: "a proto_library inside of something else, so that nobody can say which files it has", hint: unread(where)}
+		return nil, &problem{class: fault.Usage, where: where + placed(start.Line, start.LineRune), message: "a proto_library inside another expression, so lockgen cannot tell which files it has", hint: unread(where)}
 	}
 	return b, nil
 }
@@ -235,7 +235,7 @@ func (r *run) claim(context.Context) error {
 func (r *run) existing(p *folder, files []*file, old *rule, spanned map[*folder]*target) *target {
 	names, list, ok := r.srcs(files, p, old.Attr("srcs"))
 	if !ok {
-		r.problems.add(p.parsed.at(old), unread(p.parsed.path), "the srcs of %s are no list of strings and no glob, so that nobody can say which files they are", old.name)
+		r.problems.add(p.parsed.at(old), unread(p.parsed.path), "the srcs of %s are neither a list of strings nor a glob, so lockgen cannot tell which files they are", old.name)
 		return nil
 	}
 	t := &target{folder: p, name: old.name, old: old, whole: !list || old.kept("srcs"), partial: generates(old)}

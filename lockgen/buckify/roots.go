@@ -347,7 +347,7 @@ func (r *run) pick(f *file, i protofile.Import) (to *file, bad bool) {
 			for _, c := range found {
 				names = append(names, c.path)
 			}
-			r.problems.add(f.at(i.Line), "say which roots there are: roots in [buckify], and which target is meant: resolve in [buckify]", "imports %q, which is the import path of %s", i.Path, fault.List(names))
+			r.problems.add(f.at(i.Line), "list the roots in roots of [buckify], or choose a target in resolve of [buckify]", "imports %q, which is the import path of %s", i.Path, fault.List(names))
 			return nil, true
 		}
 	}
@@ -367,7 +367,7 @@ func (r *run) missing(places []place) {
 	if n := len(places) - 1; n > 0 {
 		others = fmt.Sprintf(" (%d more do)", n)
 	}
-	const resolve = "say which target has it: resolve = { %q = \"//PACKAGE:NAME\" } in [buckify]"
+	const resolve = "name the target that has it: resolve = { %q = \"//PACKAGE:NAME\" } in [buckify]"
 	if len(r.problems.list) > shown { // nobody sees more
 		r.problems.add(first.file.at(first.Line), "", "imports %q%s", first.Path, others)
 		return
@@ -378,17 +378,17 @@ func (r *run) missing(places []place) {
 			near = append(near, other.importPath)
 		}
 		if strings.HasSuffix(other.path, "/"+first.Path) || strings.HasSuffix("/"+first.Path, "/"+other.path) || other.path == first.Path {
-			r.problems.add(first.file.at(first.Line), "import it by its own import path; or say the folders from which imports are counted: roots in [buckify]; or "+fmt.Sprintf(resolve, first.Path),
+			r.problems.add(first.file.at(first.Line), "import it by its own import path; or list the folders that imports are relative to in roots of [buckify]; or "+fmt.Sprintf(resolve, first.Path),
 				"imports %q%s, and the import path of %s is %q", first.Path, others, other.path, other.importPath)
 			return
 		}
 	}
 	if r.Packages != nil {
 		if hint := r.Packages.Hint(first.Path); hint != "" {
-			r.problems.add(first.file.at(first.Line), hint, "imports %q%s, which is no file of the cell, and of a proto package that is not locked", first.Path, others)
+			r.problems.add(first.file.at(first.Line), hint, "imports %q%s, which is not a file of the cell, and is in a proto package that is not locked", first.Path, others)
 			return
 		}
 	}
 	r.problems.add(first.file.at(first.Line), fault.DidYouMean(first.Path, near, "add the file, or "+fmt.Sprintf(resolve, first.Path)),
-		"imports %q%s, which is no file of the cell and no well-known type, and which no package has", first.Path, others)
+		"imports %q%s, which is neither a file of the cell nor a well-known type nor in a package", first.Path, others)
 }

@@ -128,7 +128,7 @@ func Tool(ctx context.Context, name, least string) (ToolFinding, error) {
 	if least == "" {
 		least, why = proc.Least(name)
 	} else if _, ok := proc.CompareToolVersions(least, least); !ok {
-		return ToolFinding{}, fault.Errorf(fault.Usage, "write it as the tool does, such as 1.70.0", "--min-version %q is no version", least)
+		return ToolFinding{}, fault.Errorf(fault.Usage, "write it like the tool does, for example 1.70.0", "--min-version %q is not a version", least)
 	}
 	f := judge(ctx, name, least, why, need{must: true})
 	if f.State == Note { // a version that cannot be compared does not meet an explicit requirement

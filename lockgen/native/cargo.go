@@ -128,7 +128,7 @@ func (s *cargoSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact,
 
 // yanked refuses a crate.
 func yanked(c cargo.Crate) error {
-	return fault.Errorf(fault.Policy, "take another version", "its publisher has yanked crate %s %s", c.Name, c.Version)
+	return fault.Errorf(fault.Policy, "use another version", "its publisher has yanked crate %s %s", c.Name, c.Version)
 }
 
 // crate asks the index for the crate of an entry.
@@ -188,7 +188,7 @@ func (s *cargoSource) checkBin(w *plan.Want, bins []string) error {
 	case slices.Contains(bins, bin):
 		return nil
 	case len(bins) == 0:
-		return fault.Errorf(fault.Usage, "name the crate that holds the plugin, or take another version",
+		return fault.Errorf(fault.Usage, "name the crate that holds the plugin, or use another version",
 			"crate %s %s is a library: it has no executable that protoc could run", w.From.Name, w.Version)
 	}
 	return fault.Errorf(fault.Usage, "set binary in the entry to one of them", "crate %s %s has no executable %q; it has %s", w.From.Name, w.Version, bin, fault.List(bins))
@@ -295,7 +295,7 @@ func (s *cargoSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Versio
 		case crates[f.Name] == nil && !errors.Is(s.whyAbsent(f.Name), fs.ErrNotExist):
 			w.Err = s.whyAbsent(f.Name)
 		case !ok:
-			w.Err = fault.Missingf(fault.Upstream, source.GoneHint, "the registry has no version %s of crate %s any more", f.Version, f.Name)
+			w.Err = fault.Missingf(fault.Upstream, source.GoneHint, "the registry no longer has version %s of crate %s", f.Version, f.Name)
 		default:
 			w.Digest = said.SHA256
 			if said.Yanked {
@@ -336,7 +336,7 @@ func (s *cargoSource) ask(ctx context.Context, names []string) (map[string]map[s
 	for _, name := range unknown {
 		crates[name] = found[name] // nil for one that is not there
 		if found[name] == nil {
-			err := fault.Missingf(fault.Upstream, "is the name right, and the registry of cargo?", "the registry has no crate %s", name)
+			err := fault.Missingf(fault.Upstream, "check the name, and cargo's registry", "the registry has no crate %s", name)
 			if s.absent == nil {
 				s.absent = map[string]error{}
 			}

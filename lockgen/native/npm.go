@@ -73,7 +73,7 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 		if !mine[d.Parent] {
 			continue
 		}
-		return nil, fault.Errorf(fault.Upstream, "take another version, or ask the operator of the registry for the package",
+		return nil, fault.Errorf(fault.Upstream, "use another version, or ask the operator of the registry for the package",
 			"npm left out the optional package %s@%s of %s: the registry does not have it", d.Name, d.Spec, d.Parent)
 	}
 	res := &source.Resolution{Missing: map[string]source.Missing{}}
@@ -93,7 +93,7 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 				a.Platforms = append(a.Platforms, platform.Name)
 			case !p.Optional:
 				reason := fmt.Sprintf("npm package %s %s does not support %s %s", p.Name, p.Version, platform.NodeOS, platform.NodeCPU)
-				res.Missing[platform.Name] = source.Missing{Reason: reason, Err: fault.Errorf(fault.Machine, "take another version or another source, or write optional = true in the entry", "%s", reason)}
+				res.Missing[platform.Name] = source.Missing{Reason: reason, Err: fault.Errorf(fault.Machine, "use another version or another source, or write optional = true in the entry", "%s", reason)}
 			}
 		}
 		if len(a.Platforms) > 0 {
@@ -190,7 +190,7 @@ func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 	answers := map[string]source.Answer{}
 	for key, f := range v.Files {
 		said := versions[f.Name]
-		answers[key] = said.Answer(f.Version, "the registry has no version "+f.Version+" of "+f.Name+" any more", f.Integrity)
+		answers[key] = said.Answer(f.Version, "the registry no longer has version "+f.Version+" of "+f.Name, f.Integrity)
 	}
 	return answers
 }
@@ -218,11 +218,11 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 		}
 	}
 	if digest == "" {
-		return nil, fault.Errorf(fault.Policy, "take another version",
+		return nil, fault.Errorf(fault.Policy, "use another version",
 			"the registry has no sha512 of npm package %s, only %q", label, p.Integrity)
 	}
 	if err := syntax.CheckShown(folder); err != nil {
-		return nil, fault.Errorf(fault.Integrity, "take another version", "npm package %s: %w", label, err)
+		return nil, fault.Errorf(fault.Integrity, "use another version", "npm package %s: %w", label, err)
 	}
 	name, version := p.Name, p.Version
 	a := &source.Artifact{
@@ -247,7 +247,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 }
 
 func scriptError(name, label, what string) error {
-	return fault.Errorf(fault.Policy, fmt.Sprintf("scripts of packages are never run: use another version or another source of this plugin such as its release asset; to lock it without what the script does, which the trial then judges, write into [policy] of plugins.toml: ignore-scripts = [%q]", name),
+	return fault.Errorf(fault.Policy, fmt.Sprintf("scripts of packages are never run: use another version or another source of this plugin such as its release asset; to lock it without the effect of the script, which the smoke run then tests, add to [policy] of plugins.toml: ignore-scripts = [%q]", name),
 		"npm package %s has %s", label, what)
 }
 
@@ -256,11 +256,11 @@ func scriptError(name, label, what string) error {
 func checkPackageJSON(name, version string, ignored bool, c *source.Content) error {
 	label := name + "@" + version
 	if _, ok := c.Heads["package.json"]; !ok {
-		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s has no package.json", label)
+		return fault.Errorf(fault.Integrity, "report it to the publisher", "npm package %s has no package.json", label)
 	}
 	pkg, err := c.PackageJSON()
 	if err != nil {
-		return fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s: %w", label, err)
+		return fault.Errorf(fault.Integrity, "report it to the publisher", "npm package %s: %w", label, err)
 	}
 	if pkg.Name != name || strings.TrimLeft(pkg.Version, "v=") != version {
 		return fault.Errorf(fault.Integrity, "do not use it: ask the registry's operator and the publisher", "npm package %s says in its package.json that it is %s@%s", label, pkg.Name, pkg.Version)
@@ -314,7 +314,7 @@ func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, 
 	}
 	file := dir + "/" + bins[bin]
 	if _, ok := tree[file]; !ok {
-		return "", fault.Errorf(fault.Integrity, "tell its publisher", "npm package %s %s names %s as %s, but holds no such file; it holds %s",
+		return "", fault.Errorf(fault.Integrity, "report it to the publisher", "npm package %s %s names %s as %s, but holds no such file; it holds %s",
 			w.From.Name, w.Version, bins[bin], bin, tree.Under(file))
 	}
 	if !plan.TellsBin(file, bin) && syntax.CheckShown(file) == nil { // else no manifest can name it
@@ -334,10 +334,10 @@ func (s *npmSource) started(w *plan.Want, p lock.Platform, f archive.File, conte
 			return err
 		}
 		if !f.Exec && p.OS != "windows" {
-			return fault.Errorf(fault.Integrity, "tell its publisher, or take another source", "%s is a program, and not marked as executable in its package", f.Path)
+			return fault.Errorf(fault.Integrity, "report it to the publisher, or use another source", "%s is a program, but not marked as executable in its package", f.Path)
 		}
 	case w.RuntimeName == "":
-		return fault.Errorf(fault.Usage, "write into the entry: runtime = \"node\"", "%s is no program for %s: found %s", f.Path, p.Name, strings.Join(executable.What(head), ", "))
+		return fault.Errorf(fault.Usage, "write into the entry: runtime = \"node\"", "%s is not a program for %s: found %s", f.Path, p.Name, strings.Join(executable.What(head), ", "))
 	}
 	return nil
 }
@@ -371,7 +371,7 @@ func (s *npmSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*s
 		return nil
 	}
 	if len(scripts) > 0 {
-		return fault.Errorf(fault.Usage, "take another source, or lock it for some of the platforms", "npm package %s %s has a program for %s and a script for %s",
+		return fault.Errorf(fault.Usage, "use another source, or lock it for some of the platforms", "npm package %s %s has a program for %s and a script for %s",
 			w.From.Name, w.Version, strings.Join(programs, ", "), strings.Join(scripts, ", "))
 	}
 	v.Runtime = ""
@@ -400,7 +400,7 @@ func (s *npmSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platfor
 	if json.Unmarshal(version.Bin, &one) == nil && one != "" { // it has the name of the package
 		bins[path.Base(w.From.Name)] = one
 	} else if len(version.Bin) > 0 && json.Unmarshal(version.Bin, &bins) != nil {
-		return nil, fault.Errorf(fault.Upstream, "tell its publisher", "bin of npm package %s %s is neither a path nor a table of paths", w.From.Name, w.Version)
+		return nil, fault.Errorf(fault.Upstream, "report it to the publisher", "bin of npm package %s %s is neither a path nor a table of paths", w.From.Name, w.Version)
 	}
 	for name, file := range bins {
 		binary := name
@@ -432,5 +432,5 @@ func (s *npmSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, [
 		}
 		return a, notes, err
 	}
-	return nil, nil, fault.Missingf(fault.Upstream, "is the version right? which there are: lockgen outdated", "the registry has no version %s of npm package %s", w.Version, w.From.Name)
+	return nil, nil, fault.Missingf(fault.Upstream, "check the version; for the available ones, run: lockgen outdated", "the registry has no version %s of npm package %s", w.Version, w.From.Name)
 }

@@ -89,7 +89,7 @@ func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 	}
 	res := &source.Resolution{Missing: map[string]source.Missing{}}
 	if slices.Sort(not); len(not) > 0 {
-		res.Notes = append(res.Notes, w.String()+" does not run on Python "+strings.Join(slices.Compact(not), ", ")+" and what is alike, says Requires-Python; its launcher refuses them")
+		res.Notes = append(res.Notes, w.String()+" does not run on Python "+strings.Join(slices.Compact(not), ", ")+" and similar versions, according to Requires-Python; its launcher refuses them")
 	}
 	byKey := map[string]*source.Artifact{}
 	fits := map[string]map[string][]string{} // the interpreters that a wheel is for, by platform
@@ -272,7 +272,7 @@ func (s *pipSource) metadata(w *plan.Want) func(ctx context.Context, f remote.In
 		}
 		sum := sha256.Sum256(text)
 		if got := hex.EncodeToString(sum[:]); f.MetadataSHA256 != "" && got != strings.ToLower(f.MetadataSHA256) {
-			return nil, fault.Errorf(fault.Integrity, "try again; if it stays so, the index or a proxy gives other bytes than it promises: do not use them",
+			return nil, fault.Errorf(fault.Integrity, "try again; if it happens again, the index or a proxy sends other bytes than it promises: do not use them",
 				"the metadata of %s is not what the index promises: got sha256 %s (%d bytes), expected %s", f.Filename, got, len(text), f.MetadataSHA256)
 		}
 		s.mu.Lock()
@@ -396,7 +396,7 @@ func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 	answers := map[string]source.Answer{}
 	for key, f := range v.Files {
 		said := files[project(key)]
-		answers[key] = said.Answer(key, "the index does not have it any more", f.SHA256)
+		answers[key] = said.Answer(key, "the index no longer has it", f.SHA256)
 		if w := answers[key]; w.Err == nil && w.Digest == "" {
 			w.Unproved = "the index gives no SHA-256 of it"
 			answers[key] = w
@@ -451,7 +451,7 @@ func (s *pipSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, 
 			}
 		}
 		if found == "" {
-			return "", fault.Errorf(fault.Integrity, "correct entry of the entry, or take another version",
+			return "", fault.Errorf(fault.Integrity, "correct entry of the entry, or use another version",
 				"there is no %s in it for Python %s, which %s = %s needs; there is %s", files[0], python, w.Binary, entry, tree.Under(files[0]))
 		}
 		if binary == "" {
@@ -491,7 +491,7 @@ func entryPoint(w *plan.Want, contents map[string]*source.Content) (string, erro
 			}
 		}
 		if own != "" && said != entry {
-			return "", fault.Errorf(fault.Usage, "take another version", "%s is %s in %s and %s in %s", w.Binary, cmp.Or(entry, "none"), own, cmp.Or(said, "none"), key)
+			return "", fault.Errorf(fault.Usage, "use another version", "%s is %s in %s and %s in %s", w.Binary, cmp.Or(entry, "none"), own, cmp.Or(said, "none"), key)
 		}
 		own, entry = key, said
 	}
@@ -503,7 +503,7 @@ func entryPoint(w *plan.Want, contents map[string]*source.Content) (string, erro
 		return "", fault.Errorf(fault.Usage, hint, "pip package %s %s has no console script %q; it has %s", w.From.Name, w.Version, w.Binary, fault.List(names))
 	}
 	if err := lock.CheckEntry(entry); err != nil || !strings.Contains(entry, ":") {
-		return "", fault.Errorf(fault.Integrity, "tell its publisher", "console script %s of %s is %q, expected MODULE:FUNCTION", w.Binary, own, entry)
+		return "", fault.Errorf(fault.Integrity, "report it to the publisher", "console script %s of %s is %q, expected MODULE:FUNCTION", w.Binary, own, entry)
 	}
 	return entry, nil
 }
@@ -584,7 +584,7 @@ func (s *pipSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platfor
 		}
 		return list, nil
 	}
-	return nil, fault.Missingf(fault.Upstream, "take another version", "the index has no wheel of %s %s", w.From.Name, w.Version)
+	return nil, fault.Missingf(fault.Upstream, "use another version", "the index has no wheel of %s %s", w.From.Name, w.Version)
 }
 
 func (s *pipSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, []string, error) {
@@ -613,7 +613,7 @@ func (s *pipSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, [
 		return s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256)}), notes, errors.Join(f.Refused)
 	}
 	if there {
-		return nil, nil, fault.Errorf(fault.Usage, "take another source", "%s %s has no wheel that is the same on every platform", w.From.Name, w.Version)
+		return nil, nil, fault.Errorf(fault.Usage, "use another source", "%s %s has no wheel that is the same on every platform", w.From.Name, w.Version)
 	}
-	return nil, nil, fault.Missingf(fault.Upstream, "is the version right? which there are: lockgen outdated", "the index has no wheel of %s %s", w.From.Name, w.Version)
+	return nil, nil, fault.Missingf(fault.Upstream, "check the version; for the available ones, run: lockgen outdated", "the index has no wheel of %s %s", w.From.Name, w.Version)
 }

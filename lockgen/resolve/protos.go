@@ -44,7 +44,7 @@ func (u *update) protosTree(a *attempt, errs map[string]error) ([]archive.File, 
 	sizes := map[string]int64{}
 	for _, f := range files {
 		if err := syntax.CheckShown(f.Path); err != nil {
-			return nil, lock.Cell{}, fault.Errorf(fault.Integrity, "take another version, or leave the file out with files of its entry", "%w", err)
+			return nil, lock.Cell{}, fault.Errorf(fault.Integrity, "use another version, or leave the file out with files of its entry", "%w", err)
 		}
 		sizes[f.Path] = f.Size
 	}
@@ -68,7 +68,7 @@ func noProtos(root string, only []string, all []archive.File) error {
 	there := protos.Folders(protoFiles)
 	switch {
 	case len(there) == 0:
-		return fault.Errorf(fault.Usage, "take another source: this one is for programs", "there is no .proto file in it")
+		return fault.Errorf(fault.Usage, "use another source: this one is for programs", "there is no .proto file in it")
 	case !below:
 		return fault.Errorf(fault.Usage, "correct root of its entry: .proto files are in "+fault.List(there), "there is no folder %s in it", root)
 	case len(only) > 0 && len(kind.Protos(root, nil, all)) > 0:
@@ -197,7 +197,7 @@ func (u *update) parse(ctx context.Context, i *install.Installer, packages []*pr
 			return nil, err
 		case err != nil:
 			failures = append(failures, failure{w: wants[p.Name], err: fault.Errorf(fault.Integrity,
-				"take another version of it or of protoc, or leave the file out with files of its entry; to lock it unread: lockgen update --no-smoke", "protoc %s does not read it: %s", protoc.Version, refusal(err, dirs[p.Name]))})
+				"use another version of it or of protoc, or leave the file out with files of its entry; to lock it unread: lockgen update --no-smoke", "protoc %s does not read it: %s", protoc.Version, refusal(err, dirs[p.Name]))})
 		}
 	}
 	return failures, nil

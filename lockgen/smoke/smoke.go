@@ -205,7 +205,7 @@ func failed(err error, what string) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	class, hint := fault.Integrity, "if it says which option it wants, write options = [\"NAME=VALUE\"] into its entry, which this run then gives it; else take another version, or report it to its publisher; to lock it untried, write smoke = false into its entry, or run: lockgen update --no-smoke"
+	class, hint := fault.Integrity, "if it says which option it wants, write options = [\"NAME=VALUE\"] into its entry, which this run then gives it; else use another version, or report it to its publisher; to lock it untried, write smoke = false into its entry, or run: lockgen update --no-smoke"
 	if fault.Of(err) == fault.Usage || strings.Contains(err.Error(), "unparseable") {
 		class, hint = fault.Usage, "check that binary in the entry is a protoc plugin; to lock it untried: lockgen update --no-smoke"
 	}

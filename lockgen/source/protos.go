@@ -39,7 +39,7 @@ func Protos(ctx context.Context, s Source, w *plan.Want) (*Resolution, error) {
 		return nil, fault.Errorf(fault.Usage, "name one archive for all: of an OCI registry, oci://HOST/REPO:TAG#FILE", "%s has another file for each platform, and a proto package is one archive", w.From)
 	}
 	if a := res.Artifacts[0]; a.File.Archive != "zip" && !strings.HasPrefix(a.File.Archive, "tar.") {
-		return nil, fault.Errorf(fault.Usage, "name a .zip or .tar.gz", "%s is no archive", a.Label)
+		return nil, fault.Errorf(fault.Usage, "use a .zip or .tar.gz", "%s is not an archive", a.Label)
 	}
 	return res, nil
 }

@@ -230,7 +230,7 @@ func NativeExecutable(w *plan.Want, p lock.Platform, tree Tree, contents map[str
 		}
 		// The entry decides what is executable, except in wheels.
 		if p.OS != "windows" && !f.Exec && lock.KindOf(w.From.Kind).Wheels {
-			return "", fault.Errorf(fault.Integrity, "no key allows it, for pip would not make it executable either: tell its publisher, or take another source", "%s is not marked as executable in its wheel", path)
+			return "", fault.Errorf(fault.Integrity, "no key allows it, for pip would not make it executable either: report it to the publisher, or use another source", "%s is not marked as executable in its wheel", path)
 		}
 		for _, c := range contents {
 			if head, ok := c.Heads[path]; ok {

@@ -80,7 +80,7 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 	}
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.Errorf(fault.Upstream, "is the version right? which there are: lockgen outdated; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
+			return nil, fault.Errorf(fault.Upstream, "check the version; for the available ones, run: lockgen outdated; another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
 				"no repository has version %s of %s: %w", own.Version, own.Package(), err)
 		}
 		return nil, err
@@ -262,7 +262,7 @@ func (s *mavenSource) beside(ctx context.Context, a *source.Artifact) error {
 				return err
 			}
 			if got := hex.EncodeToString(counting.sum.Sum(nil)); got != sum {
-				return fault.Errorf(fault.Integrity, "try again; if it stays so, the repository or a proxy gives other bytes than it promises: do not use them",
+				return fault.Errorf(fault.Integrity, "try again; if it happens again, the repository or a proxy sends other bytes than it promises: do not use them",
 					"the download of %s is not what the repository promises: got SHA-1 %s, expected %s", c, got, sum)
 			}
 			return nil
@@ -449,7 +449,7 @@ func (s *mavenSource) there(ctx context.Context, c maven.Coordinate, size int64)
 		return s.Client.Probe(ctx, address, size)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.Errorf(fault.Upstream, source.GoneHint, "no repository has %s any more: %w", c, err)
+		return fault.Errorf(fault.Upstream, source.GoneHint, "%s is no longer in any repository: %w", c, err)
 	}
 	return err
 }
@@ -554,7 +554,7 @@ func (s *mavenSource) inJar(c *source.Content, name string) ([]byte, error) {
 	defer f.Close()
 	r, err := zip.NewReader(f, c.Digest.Size)
 	if err != nil {
-		return nil, fault.Errorf(fault.Integrity, "take another version", "%s is no jar: %w", path.Base(name), err)
+		return nil, fault.Errorf(fault.Integrity, "use another version", "%s is no jar: %w", path.Base(name), err)
 	}
 	in, err := r.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -233,7 +233,7 @@ func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version)
 		if said.Err == nil && said.Digest == said.Expected {
 			there, err := repo.Contains(ctx, oci.Descriptor{SHA256: f.SHA256, Size: f.Size})
 			if err == nil && !there {
-				err = fault.Missingf(fault.Upstream, source.GoneHint, "%s has no sha256:%s any more", repo, f.SHA256)
+				err = fault.Missingf(fault.Upstream, source.GoneHint, "%s no longer has sha256:%s", repo, f.SHA256)
 			}
 			said.Err = err
 		}
@@ -334,5 +334,5 @@ func inside(ctx context.Context, s source.Source, needed source.Needed, w *plan.
 			return executables(contents[a.Identity], g, w.Version, p, source.Program{}), nil
 		}
 	}
-	return nil, fault.Missingf(fault.Upstream, "take another version, or platforms that it has", "%s has no file for any of the platforms", w)
+	return nil, fault.Missingf(fault.Upstream, "use another version, or platforms that it has", "%s has no file for any of the platforms", w)
 }

@@ -57,7 +57,7 @@ func (s *mavenSource) readable(v *lock.Version, contents map[string]*source.Cont
 		_, err = zip.NewReader(f, contents[key].Digest.Size)
 		f.Close()
 		if err != nil {
-			return fault.Errorf(fault.Integrity, "take another version", "%s is no jar: %w", v.Files[key].Label(key), err)
+			return fault.Errorf(fault.Integrity, "use another version", "%s is no jar: %w", v.Files[key].Label(key), err)
 		}
 	}
 	return nil

@@ -428,9 +428,9 @@ func parse(name string, desc ocispec.Descriptor, data []byte) (*Node, error) {
 	case doc.SchemaVersion != 2 || doc.FSLayers != nil:
 		return nil, bad("a manifest of schema %d, expected 2", doc.SchemaVersion)
 	case doc.MediaType != "" && doc.MediaType != desc.MediaType:
-		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: the registry calls it %q, but it calls itself %q", name, desc.MediaType, plain.Line(doc.MediaType, 300))
+		return nil, fault.Errorf(fault.Integrity, "do not use it; report it to the publisher", "%s: the registry calls it %q, but it calls itself %q", name, desc.MediaType, plain.Line(doc.MediaType, 300))
 	case doc.Manifests != nil && (doc.Layers != nil || doc.Config != nil), isIndex && doc.Layers != nil, isManifest && doc.Manifests != nil:
-		return nil, fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s: it is both a manifest and an index", name)
+		return nil, fault.Errorf(fault.Integrity, "do not use it; report it to the publisher", "%s: it is both a manifest and an index", name)
 	case len(doc.Manifests) > maxChildren || len(doc.Layers) > maxChildren:
 		return nil, bad("it lists more than %d parts", maxChildren)
 	case isManifest && doc.Config == nil:
@@ -475,7 +475,7 @@ func check(name, part string, d ocispec.Descriptor) error {
 	}
 	if d.Data != nil {
 		if sum := sha256.Sum256(d.Data); int64(len(d.Data)) != d.Size || "sha256:"+hex.EncodeToString(sum[:]) != string(d.Digest) {
-			return fault.Errorf(fault.Integrity, "do not use it; tell its publisher", "%s, %s: its inline data is not its content", name, part)
+			return fault.Errorf(fault.Integrity, "do not use it; report it to the publisher", "%s, %s: its inline data is not its content", name, part)
 		}
 	}
 	return nil
