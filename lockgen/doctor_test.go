@@ -189,7 +189,7 @@ func TestDoctorManager(t *testing.T) {
 	p.says(7, []string{"error: uv: uv is not on PATH", "hint: "}, "--manager", "uv")
 	p.says(7, []string{`cannot tell whether "d5f0`}, "--manager", "buck2")
 	p.says(2, []string{`unknown tool "carg"`, "did you mean cargo?"}, "--manager", "carg")
-	p.says(2, []string{`--min-version "new" is no version`}, "--manager", "cargo", "--min-version", "new")
+	p.says(2, []string{`--min-version "new" is not a version`}, "--manager", "cargo", "--min-version", "new")
 	p.says(2, []string{"--min-version needs --manager"}, "--min-version", "1.0")
 	var f doctor.ToolFinding
 	status, stdout, stderr := p.doctor("--json", "--manager", "cargo", "--min-version", "1.100")
