@@ -113,3 +113,56 @@ func TestMavenWithoutProgram(t *testing.T) {
 	p.mavenManifest([]string{arm, win}, "protoc-gen-grpc-java = \"1.76.0\"\n")
 	p.ok("update", "--no-smoke")
 }
+
+// TestMavenSigner: the key that a signature names is in the lock, another one is told,
+// and it gives no trust.
+func TestMavenSigner(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	const one, two = "0123456789ABCDEF0123456789ABCDEF01234567", "A123456789ABCDEF0123456789ABCDEF01234567"
+	publish := func(version, signer string) string {
+		return p.server.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "gen", Version: version, Signer: signer, Sums: []string{"sha1"}, Files: mavenPrograms(version)})
+	}
+	publish("1.0", one)
+	publish("1.1", one)
+	publish("1.2", two)
+	publish("1.3", "")
+	asks := func(version string) {
+		p.mavenManifest([]string{arm, win}, "gen = { version = \""+version+"\", source = \"maven:com.acme:gen\" }\n")
+	}
+	for _, tt := range []struct{ version, signer, says string }{
+		{"1.0", one, ""},
+		{"1.1", one, ""},
+		{"1.2", two, "com.acme:gen 1.2 names the PGP key " + two + " in its signature, and the locked one named " + one},
+		{"1.3", "", "com.acme:gen 1.3 is not signed, and the locked one named " + two},
+		{"1.2", two, ""},
+	} {
+		asks(tt.version)
+		_, talk := p.ok("update", "--no-smoke")
+		if said := strings.Contains(talk, "PGP key") || strings.Contains(talk, "not signed"); said != (tt.says != "") || !strings.Contains(talk, tt.says) {
+			t.Errorf("%s: %q is not in\n%s", tt.version, tt.says, talk)
+		}
+		p.ok("check")
+		v := p.locked().Plugins["gen"][tt.version]
+		for key, f := range v.Files {
+			if f.Signer != tt.signer || v.Trust != "first-use" {
+				t.Errorf("%s of %s: signer %q, trust %s", key, tt.version, f.Signer, v.Trust)
+			}
+		}
+	}
+	if out, _ := p.ok("explain", "gen"); !strings.Contains(out, "signatures name the PGP key "+two+"; they are not verified") {
+		t.Error(out)
+	}
+	first := p.read("plugins.lock.toml")
+	p.ok("update", "--all", "--verify", "--no-smoke")
+	if p.read("plugins.lock.toml") != first {
+		t.Error("locking again gives other bytes")
+	}
+	p.write("plugins.lock.toml", strings.Replace(first, two, strings.ToLower(two), 1))
+	p.fails(fault.Lock, []string{"is not the fingerprint or the ID of a PGP key"}, "check")
+	dir := publish("1.4", "")
+	p.server.File(dir+"gen-1.4-linux-aarch_64.exe.asc", []byte("no signature\n"))
+	p.write("plugins.lock.toml", first)
+	asks("1.4")
+	p.fails(fault.Upstream, []string{"gen-1.4-linux-aarch_64.exe.asc of the repository is no signature of PGP", "ask the operator"}, "update", "--no-smoke")
+}

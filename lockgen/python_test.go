@@ -172,7 +172,7 @@ func TestPythonRefused(t *testing.T) {
 		}, fault.Usage, []string{"stubs 1.0 for windows-x86_64: no wheel of stubs==1.0 for windows-x86_64 and Python 3.12", "remove 3.12 from python"}},
 		{"Requires-Python", `"3.11", "3.12"`, stubs, func(p *place) {
 			p.server.Wheel(fake.Wheel{Name: "backport", Version: "1.0", Python: ">=3.13", Files: map[string]string{"backport.py": ""}})
-		}, fault.Usage, []string{"for linux-aarch64 and Python 3.11: backport 1.0 requires Python >=3.13", "remove 3.11 from python"}},
+		}, fault.Usage, []string{"for linux-aarch64 and Python 3.11: backport 1.0 requires Python >=3.13", `write python = ["3.13"] at the top of plugins.toml`}},
 		{"other interpreters on another platform", `"3.11", "3.12"`, stubs, func(p *place) {
 			p.server.Unrelease("native", "native-1.0-cp312-cp312-win_amd64.whl")
 			p.server.Unrelease("native", "native-1.0-cp312-cp312-manylinux_2_28_aarch64.whl")

@@ -1,7 +1,6 @@
 package catalog_test
 
 import (
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -60,15 +59,7 @@ func TestCorpus(t *testing.T) {
 		if _, err := s.run(out, command[0], command[1:]...); err != nil {
 			return nil, err
 		}
-		var made []string
-		err := filepath.WalkDir(out, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && !d.IsDir() {
-				rel, _ := filepath.Rel(out, path)
-				made = append(made, filepath.ToSlash(rel))
-			}
-			return err
-		})
-		return made, err
+		return slices.Sorted(maps.Keys(contents(t, out))), nil
 	}
 	// both demands the same of both protocs: the same files, or none of a file of the
 	// corpus that must does not name. What they make something of is returned.

@@ -144,23 +144,38 @@ func (s *stand) see(t *testing.T, name string) {
 	}
 	var made, failed []string
 	for _, file := range corpus {
-		out := filepath.Join(dir, "out", file)
-		if err := os.MkdirAll(out, 0o755); err != nil {
-			t.Fatal(err)
-		}
 		args := []string{"--proto_path=" + s.corpus}
-		if other := beside[name]; other != "" { // protoc runs them in this order
-			args = append(args, "--plugin=protoc-gen-first="+path[other], "--first_out="+out)
+		generate := func(args []string) (files map[string]string, err error) {
+			out := t.TempDir()
+			for i := range args {
+				args[i] = strings.ReplaceAll(args[i], "OUT", out)
+			}
+			if _, err := s.run(dir, path["protoc"], append(args, file+".proto")...); err != nil {
+				return nil, err
+			}
+			return contents(t, out), nil
 		}
-		args = append(args, "--plugin=protoc-gen-tried="+path[name], "--tried_out="+out)
+		before := map[string]string{}
+		if other := beside[name]; other != "" { // protoc runs them in this order
+			args = append(args, "--plugin=protoc-gen-first="+path[other], "--first_out=OUT")
+			if before, err = generate(slices.Clone(args)); err != nil {
+				failed = append(failed, err.Error())
+				continue
+			}
+		}
+		args = append(args, "--plugin=protoc-gen-tried="+path[name], "--tried_out=OUT")
 		if len(r.Options) > 0 {
 			args = append(args, "--tried_opt="+strings.Join(r.Options, ","))
 		}
-		if _, err := s.run(dir, path["protoc"], append(args, file+".proto")...); err != nil {
+		after, err := generate(slices.Clone(args))
+		switch {
+		case err != nil:
 			failed = append(failed, err.Error())
-			continue
+		case maps.Equal(before, after):
+			failed = append(failed, "nothing is made of "+file+".proto")
+		default:
+			made = append(made, file)
 		}
-		made = append(made, file)
 	}
 	for _, why := range failed {
 		t.Logf("%s %s: %s", name, version, why)
@@ -169,6 +184,25 @@ func (s *stand) see(t *testing.T, name string) {
 		t.Fatalf("%s %s generates nothing", name, version)
 	}
 	write(t, name, version, strings.Join(made, " "))
+}
+
+// contents are the files of a folder, by their paths in it.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(dir, path)
+		files[filepath.ToSlash(rel)] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // unserved reports whether a registry does not have what lockgen asked it for.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // repositories of Maven have it
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -17,6 +18,7 @@ type MavenArtifact struct {
 	Group, Artifact, Version string
 	POM                      string            // what is inside <project> besides the coordinates
 	Files                    map[string][]byte // by what follows ARTIFACT-VERSION: ".jar", "-linux-x86_64.exe"
+	Signer                   string            // fingerprint of the PGP key that each file is signed with; "" for no signatures
 	Sums                     []string          // the checksums beside each file, of sha512, sha256 and sha1; nil for the first and the last
 }
 
@@ -41,6 +43,9 @@ func (s *Server) Maven(a MavenArtifact) (dir string) {
 		for _, kind := range kinds {
 			s.File(name+"."+kind, []byte(MavenSum(kind, body)))
 		}
+		if a.Signer != "" {
+			s.File(name+".asc", []byte(Signature(a.Signer)))
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,6 +60,17 @@ func (s *Server) Maven(a MavenArtifact) (dir string) {
 	}
 	s.files[metadata] = file{[]byte(text + end), "text/xml"}
 	return dir
+}
+
+// Signature is one of PGP that names a key by its fingerprint, and that no key made.
+func Signature(fingerprint string) string {
+	key, err := hex.DecodeString(fingerprint)
+	must(err)
+	named := append([]byte{byte(len(key) + 2), 33, 4}, key...)
+	body := append([]byte{4, 0, 1, 8, 0, byte(len(named))}, named...)
+	body = append(body, 0, 0, 0xAB, 0xCD, 0, 8, 0xFF)
+	packet := append([]byte{0x88, byte(len(body))}, body...)
+	return "-----BEGIN PGP SIGNATURE-----\n\n" + base64.StdEncoding.EncodeToString(packet) + "\n-----END PGP SIGNATURE-----\n"
 }
 
 // MavenSum is what a repository has in a checksum file: sha512, sha256 or sha1 in

@@ -433,6 +433,8 @@ func (k *Kind) checkOwnFile(f File) error {
 	switch {
 	case k != &golang && f.GoMod != "":
 		return fmt.Errorf("a file of source %s must not have gomod", k.Name)
+	case k != &maven && f.Signer != "":
+		return fmt.Errorf("a file of source %s must not have signer", k.Name)
 	case k != &oci && f.Manifest != "":
 		return fmt.Errorf("a file of source %s must not have manifest", k.Name)
 	case k.Ecosystem && f.Archive != "" && k != &maven:

@@ -218,6 +218,7 @@ func TestParseRefuses(t *testing.T) {
 		{"weak h1", h1("w"), "h1:AAAA", "integrity"},
 		{"no h1 of go.mod", `, gomod = "` + h1("x") + `"`, "", "gomod"},
 		{"h1 of go.mod for a go.mod", h1("v") + `"`, h1("v") + `", gomod = "` + h1("v") + `"`, "gomod is not allowed"},
+		{"signer on npm", `integrity = "` + sri("y") + `"`, `integrity = "` + sri("y") + `", signer = "0123456789ABCDEF"`, "must not have signer"},
 		{"gomod on npm", `integrity = "` + sri("y") + `"`, `integrity = "` + sri("y") + `", gomod = "x"`, "must not have gomod"},
 		{"key of another version", "github.com/!up/up@v1.35.2.zip", "github.com/!up/up@v1.35.3.zip", "the key must be"},
 		{"key not escaped", "github.com/!up/up@v1.35.2.zip", "github.com/Up/up@v1.35.2.zip", "the key must be"},

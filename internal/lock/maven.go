@@ -22,6 +22,11 @@ var classForm = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[A-Za-z_$][0-9A-Za-z_$]*(\.[A-Za-z_$][0-9A-Za-z_$]*)*$`)
 })
 
+// signerForm matches the ID of a PGP key, and its fingerprint.
+var signerForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([0-9A-F]{16}|[0-9A-F]{40}|[0-9A-F]{64})$`)
+})
+
 // CheckClass checks the name of a Java class. A valid name is safe in a shell's
 // quotes.
 func CheckClass(s string) error {
@@ -74,6 +79,8 @@ func validateMavenFile(key string, f File) error {
 		return fmt.Errorf("%q is neither a jar nor an exe", ext)
 	case f.Archive != "" && (f.Archive != "zip" || ext != "jar"):
 		return fmt.Errorf("archive %q must be zip for a jar", f.Archive)
+	case f.Signer != "" && !signerForm().MatchString(f.Signer):
+		return fmt.Errorf("signer %q is not the fingerprint or the ID of a PGP key, in upper-case hexadecimal", f.Signer)
 	case f.Integrity != "":
 		return syntax.CheckSHA512("integrity", f.Integrity)
 	}

@@ -87,7 +87,7 @@ func (v *Version) fields() [18]field {
 	}
 }
 
-func (f *File) fields() [11]field {
+func (f *File) fields() [12]field {
 	return [...]field{
 		{key: "name", text: &f.Name},
 		{key: "version", text: &f.Version},
@@ -98,6 +98,7 @@ func (f *File) fields() [11]field {
 		{key: "size", size: &f.Size},
 		{key: "integrity", text: &f.Integrity},
 		{key: "gomod", text: &f.GoMod},
+		{key: "signer", text: &f.Signer},
 		{key: "python", list: &f.Python},
 		{key: "platforms", list: &f.Platforms},
 	}

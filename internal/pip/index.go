@@ -287,7 +287,7 @@ func (s *pipIndex) explain(run int, causes []pipCause) error {
 	what := s.req.what(t)
 	for _, c := range causes {
 		if c.Python != "" && c.Parent != nil {
-			return needsPython(what, c.Parent.Name+" "+c.Parent.Version, c.Python, t)
+			return s.req.needsPython(c.Parent.Name+" "+c.Parent.Version, c.Python, t)
 		}
 	}
 	for _, c := range causes {
@@ -359,7 +359,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 	switch {
 	case requires != "":
 		by, python, _ := strings.Cut(requires, "\x00")
-		return needsPython(what, by, python, t)
+		return s.req.needsPython(by, python, t)
 	case young > 0:
 		return fault.Missingf(fault.Upstream, hint, "no wheel of %s: the index only has some that are younger than minimum-release-age allows", redact.Line(who))
 	case fitting > 0:
@@ -397,9 +397,30 @@ type pythonError struct{ error }
 func (e pythonError) Unwrap() error        { return e.error }
 func (e pythonError) Is(target error) bool { return target == errPython }
 
-func needsPython(what, by, wants string, t Target) error {
-	return pythonError{fault.Errorf(fault.Usage, fmt.Sprintf("remove %s from python in plugins.toml, the interpreters that wheels are locked for, or use another version", t.Python),
-		"%s: %s requires Python %s", what, redact.Line(by), redact.Line(wants))}
+// needsPython is the error for a requirement that a target does not meet. The hint has
+// the interpreters that do: those of the other targets, else the oldest one.
+func (r Requirement) needsPython(by, wants string, t Target) error {
+	var list []string
+	for _, other := range r.Targets {
+		list = append(list, other.Python)
+	}
+	for minor := range 30 {
+		list = append(list, "3."+strconv.Itoa(minor))
+	}
+	var others []string
+	for i, python := range list {
+		if i >= len(r.Targets) && len(others) > 0 {
+			break
+		}
+		if yes, err := pep440.AllowsPython(wants, python+".99"); yes && err == nil && !slices.Contains(others, python) {
+			others = append(others, python)
+		}
+	}
+	hint := "use another version"
+	if len(others) > 0 {
+		hint = fmt.Sprintf("write python = [\"%s\"] at the top of plugins.toml, the interpreters that wheels are locked for, or use another version", strings.Join(others, `", "`))
+	}
+	return pythonError{fault.Errorf(fault.Usage, hint, "%s: %s requires Python %s", r.what(t), redact.Line(by), redact.Line(wants))}
 }
 
 // report parses pip's installation report of version 1 (`pip install

@@ -323,7 +323,7 @@ func (r Requirement) series(t Target, asked []Target, closures []Closure) Closur
 	}
 	for _, t := range accepted { // wheels that only another release needs may exclude it
 		if w, ok := wants(t); !ok {
-			return Closure{Err: needsPython(r.what(t), w.Name+" "+w.Version+", which other patch releases need,", w.Python, t)}
+			return Closure{Err: r.needsPython(w.Name+" "+w.Version+", which other patch releases need,", w.Python, t)}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(byName)) {

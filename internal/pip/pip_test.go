@@ -227,7 +227,7 @@ func TestReport(t *testing.T) {
 	for name, says := range map[string]string{"young": "young 1.0 requires Python >=3.13", "needs": "hidden 1.0 requires Python >=3.13"} {
 		_, err := report(t, p, index, Requirement{Package: name, Version: "1.0"}, linux, "3.12")
 		fake.WantFault(t, err, fault.Usage, name+"==1.0 for linux-x86_64 and Python 3.12", says, ">=3.13")
-		if hint := fault.Hint(err); !strings.Contains(hint, "remove 3.12 from python") {
+		if hint := fault.Hint(err); !strings.Contains(hint, `write python = ["3.13"] at the top of plugins.toml`) {
 			t.Errorf("%s: hint %q", name, hint)
 		}
 		if wheels, err := report(t, p, index, Requirement{Package: name, Version: "1.0"}, linux, "3.13"); err != nil {

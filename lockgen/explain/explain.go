@@ -101,6 +101,17 @@ func New(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Wa
 	return s
 }
 
+// signers are the keys that the signatures of files name.
+func signers(files map[string]lock.File) []string {
+	keys := map[string]bool{}
+	for _, f := range files {
+		if f.Signer != "" {
+			keys[f.Signer] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
+}
+
 // Text formats the explanation for people. If why is set, it is limited to that
 // package.
 func (s *Explanation) Text(why string) string {
@@ -121,6 +132,9 @@ func (s *Explanation) Text(why string) string {
 	}
 	t.line("locked from: %s", s.From)
 	t.line("trust: %s, %s", s.Trust, s.Evidence)
+	if signers := signers(s.Files); len(signers) > 0 {
+		t.line("signatures name the PGP key %s; they are not verified", strings.Join(signers, " and "))
+	}
 	_, _, runtime := lock.RuntimeName(s.Name)
 	switch {
 	case runtime:

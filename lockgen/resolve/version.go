@@ -174,6 +174,7 @@ func (u *update) complete(n *newVersion) error {
 		n.v.Trust = weaker(n.v.Trust, artifact.Trust)
 	}
 	n.v.BuildScripts = plan.ScriptsAmong(n.res.BuildScripts, n.v.Files)
+	n.res.Notes = append(n.res.Notes, otherSigners(n.w, u.Old.Plugins[n.w.Name], n.v)...)
 	if src, ok := n.source.(source.Finisher); ok {
 		if err := src.Finish(n.w, n.v, contents); err != nil {
 			return err
@@ -186,6 +187,32 @@ func (u *update) complete(n *newVersion) error {
 		return fault.Errorf(fault.Usage, "write {version} in its source where the version stands, or the version that stands there in its entry", "%w", err)
 	}
 	return u.Rules().KeepsTrust(n.w, n.v)
+}
+
+// otherSigners has a note for each package whose signature names another key than all
+// those in the locked versions of the plugin.
+func otherSigners(w *plan.Want, old map[string]*lock.Version, v *lock.Version) (notes []string) {
+	before := map[string][]string{} // by package
+	for _, o := range old {
+		for _, f := range o.Files {
+			if f.Signer != "" && !slices.Contains(before[f.Name], f.Signer) {
+				before[f.Name] = append(before[f.Name], f.Signer)
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		f := v.Files[key]
+		was := before[f.Name]
+		if slices.Sort(was); len(was) == 0 || slices.Contains(was, f.Signer) {
+			continue
+		}
+		now := "is not signed"
+		if f.Signer != "" {
+			now = "names the PGP key " + f.Signer + " in its signature"
+		}
+		notes = append(notes, fmt.Sprintf("%s: %s %s %s, and the locked one named %s: ask its publisher whether that is right", w, f.Name, f.Version, now, strings.Join(was, " and ")))
+	}
+	return slices.Compact(notes)
 }
 
 // weaker returns the weaker of two kinds of evidence; "" for the first means

@@ -230,7 +230,9 @@ func (s *mavenSource) download(ctx context.Context, c maven.Coordinate, in remot
 // evidence looks for the checksums beside the files
 // (https://maven.apache.org/resolver/about-checksums.html), the strongest first.
 // What a publisher signs with SHA-512 or SHA-256 is a checksum file; SHA-1, which
-// every repository makes itself, finds damage and proves nothing of who made it.
+// every repository makes itself, finds damage and proves nothing of who made it. Of a
+// signature the key is recorded that it names: it is not verified, for no key is known
+// to be the publisher's, and gives no trust.
 func (s *mavenSource) evidence(ctx context.Context, artifacts []*source.Artifact) error {
 	byKey := map[string]*source.Artifact{}
 	var keys []string
@@ -248,6 +250,11 @@ func (s *mavenSource) evidence(ctx context.Context, artifacts []*source.Artifact
 
 func (s *mavenSource) beside(ctx context.Context, a *source.Artifact) error {
 	c, _ := maven.ParseKey(a.File.Name, a.File.Version, a.Key)
+	signer, err := s.signer(ctx, c)
+	if err != nil {
+		return err
+	}
+	a.File.Signer = signer
 	kind, sum, err := s.checksum(ctx, c)
 	switch kind {
 	case "sha512":
@@ -270,6 +277,26 @@ func (s *mavenSource) beside(ctx context.Context, a *source.Artifact) error {
 	}
 	return err
 }
+
+// signer is the key that the signature beside a file names, "" if there is none.
+func (s *mavenSource) signer(ctx context.Context, c maven.Coordinate) (string, error) {
+	const end = ".asc"
+	body, err := s.documents.Do(c.Path()+end, func() ([]byte, error) { return s.Document(ctx, c.Path()+end, maxSignature) })
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	key, err := maven.Signer(body)
+	if err != nil {
+		return "", fault.Errorf(fault.Upstream, "ask the operator of the repository", "%s%s of the repository is no signature of PGP: %w", c.File(), end, err)
+	}
+	return key, nil
+}
+
+// maxSignature bounds a signature, in bytes.
+const maxSignature = 64 << 10
 
 // checksum is the strongest one beside a file, in hexadecimal; kind is "" for none.
 func (s *mavenSource) checksum(ctx context.Context, c maven.Coordinate) (kind, sum string, err error) {
