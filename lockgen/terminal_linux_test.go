@@ -206,7 +206,8 @@ func TestProgressOnTerminal(t *testing.T) {
 	p.manifest("[plugins.a-tool-with-a-name]\nversion = \"1.2.0\"\nsource = \"" + slow.URL + "/dl/{version}/a-tool-with-a-name-that-is-rather-long-and-its-platform-{os}-{arch}.tar.gz\"\nbinary = \"tool\"\n")
 	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), `["linux-aarch64", "windows-x86_64"]`, `["linux-aarch64"]`, 1))
 	person, program := terminal(t)
-	cmd := exec.Command(os.Args[0], "--manifest", p.path("plugins.toml"), "update")
+	cmd := exec.Command(os.Args[0], "update")
+	cmd.Dir = p.path("") // its path may be longer than a line
 	cmd.Env = append(os.Environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache, "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
