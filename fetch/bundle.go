@@ -18,7 +18,8 @@ var bundleVerb = &cli.Verb[app]{
 output puts the folder of one executable on PATH, for the eval of a shell. If
 plugins.toml does not have the bundle, fetch looks for it at the place of
 --from, to which lockgen mirror pushed it. In both cases, the lock decides which
-bytes are installed.`,
+bytes are installed. Of proto packages, protos/NAME, a last line sets PROTO_PATH,
+as fetch env does.`,
 	Example: `fetch bundle typescript
 eval "$(fetch bundle typescript --from oci://registry.example.com/plugins)"`,
 	JSON: true, Uses: installs, Run: runBundle,
@@ -39,12 +40,21 @@ func runBundle(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	programs, err := a.programs(ctx, l, specs, platform)
+	plugins, protos, err := a.divide(l, specs)
 	if err != nil {
 		return fmt.Errorf("bundle %s: %w", args[0], err)
 	}
+	programs, err := a.programs(ctx, l, plugins, platform)
+	if err != nil {
+		return fmt.Errorf("bundle %s: %w", args[0], err)
+	}
+	packages, err := a.packages(ctx, l, protos, platform)
+	if err != nil {
+		return fmt.Errorf("bundle %s: %w", args[0], err)
+	}
+	imports := importFolders(packages, programs)
 	if a.ui.JSON {
-		return a.ui.Data(map[string]any{"bundle": args[0], "programs": programs})
+		return a.ui.Data(map[string]any{"bundle": args[0], "programs": programs, "protoPath": imports, "packages": packages})
 	}
 	for _, p := range programs {
 		line, err := pathLine(shell, []string{filepath.Dir(p.Path)})
@@ -55,7 +65,14 @@ func runBundle(ctx context.Context, a *app, args []string) error {
 			return err
 		}
 	}
-	return nil
+	if len(imports) == 0 {
+		return nil
+	}
+	line, err := envLine(shell, nil, imports)
+	if err != nil {
+		return err
+	}
+	return a.ui.Exact("PROTO_PATH", line)
 }
 
 // bundle returns the plugins of a bundle, from the manifest or, if that does not

@@ -57,16 +57,13 @@ func runEnv(ctx context.Context, a *app, args []string) error {
 	var protos []string
 	switch {
 	case a.opts.bundle != "":
-		args, err = a.bundle(ctx, a.opts.bundle)
+		if args, err = a.bundle(ctx, a.opts.bundle); err == nil {
+			args, protos, err = a.divide(l, args)
+		}
 	case len(args) == 0:
 		args, protos = a.everything(l, platform), protoPackages(l)
 	default:
-		isProtos := func(s string) bool { return strings.HasPrefix(s, lock.ProtosPrefix) || catalog.IsModule(s) }
-		protos = slices.DeleteFunc(slices.Clone(args), func(s string) bool { return !isProtos(s) })
-		args = slices.DeleteFunc(slices.Clone(args), isProtos)
-		if len(protos) > 0 {
-			protos, err = a.protosOf(l, protos)
-		}
+		args, protos, err = a.divide(l, args)
 	}
 	if err != nil {
 		return err
@@ -98,6 +95,22 @@ func runEnv(ctx context.Context, a *app, args []string) error {
 		}{shell, line, folders(programs), programs, imports, packages})
 	}
 	return a.ui.Exact("PATH", line)
+}
+
+// divide divides names into those of plugins and those of proto packages, and adds to
+// these what they import.
+func (a *app) divide(l *lock.Lock, names []string) (plugins, protos []string, err error) {
+	for _, name := range names {
+		if strings.HasPrefix(name, lock.ProtosPrefix) || catalog.IsModule(name) {
+			protos = append(protos, name)
+		} else {
+			plugins = append(plugins, name)
+		}
+	}
+	if len(protos) > 0 {
+		protos, err = a.protosOf(l, protos)
+	}
+	return plugins, protos, err
 }
 
 // A protoPackage is a proto package in the cache.

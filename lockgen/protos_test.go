@@ -418,6 +418,25 @@ func TestProtosFetch(t *testing.T) {
 	if p.read("third/protos/base/b.proto") == "" || p.read("third/protos/acme/a.proto") != proto("base/b.proto") || p.read("third/protos/other/o.proto") != "" || p.read("third/protos/README") != "" {
 		t.Error("other files")
 	}
+	// A mirror of one has what it imports, as a mirror of a bundle with it.
+	p.write("plugins.toml", p.read("plugins.toml")+"\n[bundles]\nours = [\"protos/acme\"]\n")
+	for i, args := range [][]string{{"protos/acme"}, {"--bundle", "ours"}} {
+		to := fmt.Sprintf("oci-layout:%s%d", p.path("part"), i)
+		p.ok(append([]string{"mirror", "--to", to}, args...)...)
+		for _, args := range [][]string{{"protos", "acme", "--out", fmt.Sprintf("part%d.protos", i)}, {"env", "protos/acme"}, {"env", "--bundle", "ours"}, {"bundle", "ours"}} {
+			if out, status := run(append(args, "--from", to, "--offline")...); status != 0 || args[0] != "protos" && strings.Count(out, "/trees/") != 2 {
+				t.Errorf("%v from %s: %d %s", args, to, status, out)
+			}
+		}
+		if out, status := run("protos", "other", "--out", "no", "--from", to, "--offline"); status == 0 {
+			t.Errorf("a mirror of acme has other: %s", out)
+		}
+	}
+	manifest := p.read("plugins.toml")
+	p.write("plugins.toml", strings.Replace(manifest, "[bundles]\nours = [\"protos/acme\"]\n", "", 1)) // the place has the bundle
+	if out, status := run("bundle", "ours", "--from", "oci-layout:"+p.path("part1"), "--offline", "--shell", "sh"); status != 0 || strings.Count(out, "/trees/") != 2 || !strings.Contains(out, "export PROTO_PATH='") {
+		t.Errorf("%d %s", status, out)
+	}
 	p.write("third/protos/acme/a.proto", "mine")
 	for _, tt := range []struct {
 		args   []string
@@ -704,7 +723,12 @@ func TestProtosPolicy(t *testing.T) {
 	if out, talk = p.ok("outdated"); !strings.Contains(out, "protos/acme  1.0.0   1.0.0    1.1.0") || !strings.Contains(out, "1.1.0: it was released 2 hours ago") {
 		t.Errorf("outdated:\n%s%s", out, talk)
 	}
-	// A bundle is for PATH, on which they have nothing.
-	p.write("plugins.toml", p.read("plugins.toml")+"\n[bundles]\nall = [\"protos/acme\"]\n")
-	p.fails(fault.Usage, []string{"protos/acme", "fetch protos"}, "check")
+	manifest := p.read("plugins.toml")
+	p.write("plugins.toml", manifest+"\n[bundles]\nall = [\"protos/acme\"]\n")
+	p.ok("check")
+	if out, _ := p.ok("explain", "protos/acme"); !strings.Contains(out, "in the bundle all") {
+		t.Errorf("explain:\n%s", out)
+	}
+	p.write("plugins.toml", manifest+"\n[bundles]\nall = [\"protos/acm\"]\n")
+	p.fails(fault.Usage, []string{`"protos/acm"`, "did you mean protos/acme?"}, "check")
 }

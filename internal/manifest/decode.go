@@ -647,9 +647,6 @@ func (d *decoder) bundles(v any) error {
 			return err
 		}
 		for _, name := range list {
-			if _, protos := lock.ProtosName(name); protos {
-				return d.errorf(at, "take it out; for proto packages run: fetch protos", "bundle %s has %q, a proto package, which has no program", bundle, name)
-			}
 			if !slices.Contains(names, name) {
 				hint := fault.DidYouMean(name, names, "run: lockgen add "+name)
 				return d.errorf(at, hint, "bundle %s has %q, which is not in [plugins]", bundle, name)

@@ -23,8 +23,8 @@ type Selection struct {
 }
 
 // Select finds the entries of a lock for NAME or NAME@VERSION and for bundles of the
-// manifest, all of both where none is named, and what runs or compiles them; on the
-// platforms, where some are named. A name that is not known is of class [fault.Usage].
+// manifest, all of both where none is named, and what runs or compiles them, or what they
+// import; on the platforms, where some are named. A name that is not known is of class [fault.Usage].
 func Select(m *manifest.Manifest, l *lock.Lock, specs, bundles, platforms []string) (*Selection, error) {
 	what := &Selection{Platforms: lock.PlatformNames(), wanted: m.Platforms, members: map[string][]*lock.Entry{}}
 	if len(platforms) > 0 {
@@ -83,6 +83,15 @@ func Select(m *manifest.Manifest, l *lock.Lock, specs, bundles, platforms []stri
 			what.members[name] = append(what.members[name], l.Entry(plugin, version))
 		}
 		chosen = append(chosen, what.members[name]...)
+	}
+	for i := 0; i < len(chosen); i++ { // proto packages with what they import
+		for _, dep := range chosen[i].Locked.Deps {
+			for _, version := range slices.Sorted(maps.Keys(l.Plugins[lock.ProtosPrefix+dep])) {
+				if e := l.Entry(lock.ProtosPrefix+dep, version); !slices.ContainsFunc(chosen, func(c *lock.Entry) bool { return c.String() == e.String() }) {
+					chosen = append(chosen, e)
+				}
+			}
+		}
 	}
 	what.Entries = withRuntimes(chosen)
 	return what, nil
