@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -77,27 +76,19 @@ func TestLockFields(t *testing.T) {
 			w := prepare(t)
 			text := string(lock.Print(w.lock))
 			file := filepath.Join(w.dir, lock.FileName)
-			begin := strings.Index(text, "[plugins."+w.plugin+".")
-			end := begin + len(text[begin:])
-			for name := range w.lock.Plugins { // where the next plugin begins
-				if i := strings.Index(text[begin:], "\n[plugins."+name+"."); i > 0 && name != w.plugin {
-					end = min(end, begin+i)
-				}
-			}
-			warm, cold := w.cache, filepath.Join(t.TempDir(), "cold")
+			begin, end := w.section(text)
 			path := w.must("get", w.plugin)
-			formed, formedHeld, wrong, wrongHeld := 0, 0, 0, 0
+			f := &fieldTrial{served: w, kind: kind, path: path, warm: w.cache, cold: filepath.Join(t.TempDir(), "cold")}
 			for _, at := range field.FindAllStringSubmatchIndex(text[begin:end], -1) {
 				for i := range at {
 					at[i] += begin
 				}
 				key, value := text[at[2]:at[3]], text[at[4]:at[5]]
-				if key == "tree" { // of another platform: nobody here looks at it
-					if strings.LastIndex(text[:at[0]], host(t)) < strings.LastIndex(text[:at[0]], "\n") {
-						continue
-					}
+				line := text[strings.LastIndex(text[:at[0]], "\n"):at[0]]
+				if key == "tree" && !strings.Contains(line, host(t)) {
+					continue // of another platform: nobody here looks at it
 				}
-				if kind == lock.Go && key != "tree" && !strings.Contains(text[strings.LastIndex(text[:at[0]], "\n"):at[0]], goDep.Path) {
+				if kind == lock.Go && key != "tree" && !strings.Contains(line, goDep.Path) {
 					continue // each of the right form is compiled: one module will do
 				}
 				for _, bad := range weaken(key, value) {
@@ -109,49 +100,80 @@ func TestLockFields(t *testing.T) {
 						text = strings.NewReplacer("{ , ", "{ ", ", , ", ", ", ", }", " }", "{  }", "{ }").Replace(text)
 					}
 					fake.Write(t, file, text)
-					caches := []string{warm, cold}
-					if kind == lock.Go && bad.wrong {
-						caches = caches[:1] // a cold one compiles the standard library
-					}
-					for _, w.cache = range caches {
-						if bad.wrong {
-							if err := os.RemoveAll(cold); err != nil {
-								t.Fatal(err)
-							}
-						}
-						w.registry.Forget()
-						status, stdout, stderr := w.fetch("get", w.plugin)
-						asked := w.registry.Count("")
-						label := fmt.Sprintf("%s = %s, %s (%s): exit %d, %d requests\n%s%s", key, value, bad.name, filepath.Base(w.cache), status, asked, stdout, stderr)
-						if !bad.wrong {
-							formed++
-							if status == int(fault.Lock) && stdout == "" && asked == 0 && strings.Contains(stderr, lock.FileName+":") {
-								formedHeld++
-							} else {
-								t.Error(label)
-							}
-							continue
-						}
-						wrong++
-						class := fault.Class(status)
-						refused := class == fault.Lock || class == fault.Integrity || class == fault.Upstream && key == "manifest"
-						// The hash of its files decides of a module, however its zip was packed.
-						packed := kind == lock.Go && (key == "sha256" || key == "size") && status == 0 && filepath.Base(filepath.Dir(strings.TrimSpace(stdout))) == filepath.Base(filepath.Dir(path))
-						if refused && stdout == "" || packed {
-							wrongHeld++
-						} else {
-							t.Error(label)
-						}
-					}
+					f.try(t, key, key+" = "+value+", "+bad.name, bad.wrong)
 				}
 			}
-			testenv.Held(t, "a digest, size or folder of the lock left out or weakened: exit 3 before any request, cold and warm", kind, formed, formedHeld)
-			testenv.Held(t, "a digest, size or folder of the lock with another value: exit 3 or 5, cold and warm", kind, wrong, wrongHeld)
+			testenv.Held(t, "a digest, size or folder of the lock left out or weakened: exit 3 before any request, cold and warm", kind, f.formed, f.formedHeld)
+			testenv.Held(t, "a digest, size or folder of the lock with another value: exit 3 or 5, cold and warm", kind, f.wrong, f.wrongHeld)
 			fake.Write(t, file, text)
-			w.cache = warm
+			w.cache = f.warm
 			if again := w.must("get", w.plugin); again != path {
 				t.Errorf("the path is %s, before it was %s", again, path)
 			}
 		})
 	}
+}
+
+// section returns where the entries of the world's plugin begin and end in the text
+// of a lock.
+func (w served) section(text string) (begin, end int) {
+	begin, end = strings.Index(text, "[plugins."+w.plugin+"."), len(text)
+	for name := range w.lock.Plugins { // where the next plugin begins
+		if i := strings.Index(text[begin:], "\n[plugins."+name+"."); i > 0 && name != w.plugin {
+			end = min(end, begin+i)
+		}
+	}
+	return begin, end
+}
+
+// A fieldTrial counts what fetch does with changed locks.
+type fieldTrial struct {
+	served
+	kind, path, warm, cold               string
+	formed, formedHeld, wrong, wrongHeld int
+}
+
+// try runs fetch with the lock that has one field changed, with a warm and a cold
+// cache. Wrong says that the field is of the right form and has another value.
+func (f *fieldTrial) try(t *testing.T, key, what string, wrong bool) {
+	t.Helper()
+	caches := []string{f.warm, f.cold}
+	if f.kind == lock.Go && wrong {
+		caches = caches[:1] // a cold one compiles the standard library
+	}
+	for _, f.cache = range caches {
+		if wrong {
+			if err := os.RemoveAll(f.cold); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.registry.Forget()
+		status, stdout, stderr := f.fetch("get", f.plugin)
+		asked := f.registry.Count("")
+		var held bool
+		if wrong {
+			class := fault.Class(status)
+			refused := class == fault.Lock || class == fault.Integrity || class == fault.Upstream && key == "manifest"
+			// The hash of its files decides of a module, however its zip was packed.
+			packed := f.kind == lock.Go && (key == "sha256" || key == "size") && status == 0 && filepath.Base(filepath.Dir(strings.TrimSpace(stdout))) == filepath.Base(filepath.Dir(f.path))
+			held = refused && stdout == "" || packed
+			f.wrong++
+			f.wrongHeld += count(held)
+		} else {
+			held = status == int(fault.Lock) && stdout == "" && asked == 0 && strings.Contains(stderr, lock.FileName+":")
+			f.formed++
+			f.formedHeld += count(held)
+		}
+		if !held {
+			t.Errorf("%s (%s): exit %d, %d requests\n%s%s", what, filepath.Base(f.cache), status, asked, stdout, stderr)
+		}
+	}
+}
+
+// count is 1 for what held.
+func count(held bool) int {
+	if held {
+		return 1
+	}
+	return 0
 }

@@ -68,6 +68,13 @@ func TestStats(t *testing.T) {
 		t.Errorf("after a reset: %+v", r)
 	}
 
+	w.fails(2, []string{"stats takes no arguments"}, "stats", "tool")
+}
+
+// TestStatsDamaged: what a crash left of the counters, or what is no file, stops nobody.
+func TestStatsDamaged(t *testing.T) {
+	w := newWorld(t)
+	w.must("get", "tool")
 	// What a crash left is told once, and then counted over.
 	if err := os.WriteFile(filepath.Join(w.cache, statsFile), nil, 0o644); err != nil {
 		t.Fatal(err)
@@ -97,7 +104,6 @@ func TestStats(t *testing.T) {
 	if r := w.stats(); r.CacheHits != 2 {
 		t.Errorf("after a crash: %+v", r)
 	}
-	w.fails(2, []string{"stats takes no arguments"}, "stats", "tool")
 }
 
 // TestStatsProcesses: no run is lost, however many there are at once.
