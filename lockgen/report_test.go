@@ -363,6 +363,14 @@ axe.run(document, { resultTypes: ["violations"] }).then(result => {
     passes: result.passes.length, width: innerWidth, content: document.documentElement.scrollWidth,
     background: getComputedStyle(document.body).backgroundColor, title: document.title,
   };
+  const cards = [...document.querySelectorAll(".cards div")];
+  cards.forEach(card => { card.querySelector("dd").textContent = "1023.9 MiB"; }); // the widest
+  found.spilt = 0;
+  for (let width = 260; width < innerWidth; width += 40) {
+    cards[0].parentElement.style.width = width + "px";
+    found.spilt += cards.filter(card => card.scrollWidth > card.clientWidth).length;
+  }
+  cards[0].parentElement.style.width = "";
   const rows = () => [...document.querySelectorAll("tr[data-of]")].filter(r => r.offsetParent !== null).length;
   const press = key => document.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
   const search = document.getElementById("search");
@@ -387,10 +395,11 @@ func check(t *testing.T, browser, page, axe string, width int, scheme string) {
 	frame := `<!DOCTYPE html><meta name="color-scheme" content="light dark"><iframe style="border:0" width="` + strconv.Itoa(width) + `" height="900" srcdoc="` + html.EscapeString(page) + `"></iframe>`
 	dom, log := browse(t, browser, frame, 1400, scheme)
 	var found struct {
-		Violations                               []string
-		Passes, Width, Content, All, Some, Again int
-		Background, Switched, Title, On, Said    string
-		Focused                                  bool
+		Violations                            []string
+		Passes, Width, Content, Spilt         int
+		All, Some, Again                      int
+		Background, Switched, Title, On, Said string
+		Focused                               bool
 	}
 	for _, e := range elements(t, dom) {
 		if e.attr["id"] == "found" {
@@ -414,6 +423,9 @@ func check(t *testing.T, browser, page, axe string, width int, scheme string) {
 	}
 	if found.Width != width || found.Content > width {
 		t.Errorf("%d pixels in a window of %d", found.Content, found.Width)
+	}
+	if found.Spilt > 0 {
+		t.Errorf("numbers on top are wider than their boxes, %d times", found.Spilt)
 	}
 	if !strings.HasPrefix(found.Title, "protoc plugins") || !found.Focused {
 		t.Errorf("%+v", found)
