@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
@@ -109,4 +110,70 @@ func TestRuntimes(t *testing.T) {
 	v.Files[pure] = f
 	write(entry, w.lock.Entry("runtimes/python/lib", "1.0"))
 	w.fails(5, []string{pure}, install("pure-lib", "other.whl")...)
+}
+
+// TestRuntimesFiles: a library of Java is the locked jar, and one of Go the folder of its
+// module.
+func TestRuntimesFiles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	jar := fake.Zip(map[string]string{"a.class": "x"})
+	w.registry.Maven(fake.MavenArtifact{Group: "com.acme", Artifact: "lib", Version: "1.0", Files: map[string][]byte{".jar": jar}})
+	module := fake.Module{Path: "example.com/lib", Version: "v1.0.0", Files: map[string]string{"lib.go": "package lib\n", "sub/data.bin": "7"}}
+	w.registry.Module(module)
+	zip := module.Zip()
+	integrity, gomod := module.Sums()
+	dir := t.TempDir()
+	registries := filepath.Join(dir, "registries.json")
+	if err := os.WriteFile(registries, []byte(`{"maven": "`+w.registry.URL+fake.MavenRoot+`", "go": "`+w.registry.GoProxy()+`"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		language string
+		key      string
+		file     lock.File
+		v        *lock.Version
+		out      string // a file of the output
+		want     string
+	}{
+		{"java", "com.acme/lib-1.0.jar", lock.File{Name: "com.acme:lib", Version: "1.0", SHA256: sum256(jar), Size: int64(len(jar))},
+			&lock.Version{Source: lock.Maven, Package: "com.acme:lib", Trust: "registry"}, "", string(jar)},
+		{"go", "example.com/lib@v1.0.0.zip", lock.File{Name: "example.com/lib", Version: "1.0.0", SHA256: sum256(zip), Size: int64(len(zip)), Integrity: integrity, GoMod: gomod},
+			&lock.Version{Source: lock.Go, Package: "example.com/lib", Trust: "registry", Folders: map[string]lock.Folder{"example.com/lib": {Files: []string{"lib.go"}}}}, "example.com/lib@v1.0.0/sub/data.bin", "7"},
+	} {
+		tt.v.Language, tt.v.Files, tt.v.Platforms = tt.language, map[string]lock.File{tt.key: tt.file}, map[string]lock.Cell{}
+		for _, p := range lock.Platforms {
+			tt.v.Platforms[p.Name] = lock.Cell{Tree: sum256([]byte("not looked at"))}
+		}
+		data, err := json.Marshal(&lock.Entry{Name: "runtimes/" + tt.language + "/lib", Version: tt.file.Version, Locked: tt.v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entry, out := filepath.Join(dir, tt.language+".json"), filepath.Join(dir, tt.language)
+		if err := os.WriteFile(entry, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.must("install", "--entry", entry, "--registries", registries, "--library", tt.key, "--out", out)
+		if got, err := os.ReadFile(filepath.Join(out, filepath.FromSlash(tt.out))); err != nil || string(got) != tt.want {
+			t.Errorf("%s: %v", tt.language, err)
+		}
+		w.fails(2, []string{`has no library "x"`, "it has " + tt.key}, "install", "--entry", entry, "--registries", registries, "--library", "x", "--out", out+"-x")
+		// Other bytes than the locked ones.
+		f := tt.file
+		f.SHA256 = sum256([]byte("other"))
+		if f.Integrity != "" { // of Go the files count, however they are packed
+			f.Integrity = "h1:" + strings.Repeat("ab", 21) + "A="
+		}
+		tt.v.Files[tt.key] = f
+		if data, err = json.Marshal(&lock.Entry{Name: "runtimes/" + tt.language + "/lib", Version: tt.file.Version, Locked: tt.v}); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(entry, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.fails(5, []string{"lib"}, "install", "--entry", entry, "--registries", registries, "--library", tt.key, "--out", out+"-other")
+		if _, err := os.Stat(out + "-other"); err == nil {
+			t.Errorf("%s: other bytes were written", tt.language)
+		}
+	}
 }
