@@ -148,6 +148,30 @@ func TestWheelClasses(t *testing.T) {
 	p.fails(fault.Integrity, []string{"the metadata of cut-1.0-py3-none-any.whl is not what the index promises"}, "update")
 }
 
+// TestWheelOfNewerSystem: a wheel for a newer glibc, or macOS, than the lock's is not taken,
+// whatever other platforms have, and missing on that platform alone.
+func TestWheelOfNewerSystem(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	p := newPlace(t)
+	for _, tag := range []string{"py3-none-manylinux_2_28_aarch64", "py3-none-manylinux_2_39_x86_64", "py3-none-macosx_15_0_arm64"} {
+		p.server.Wheel(fake.Wheel{Name: "newer", Version: "1.0", Tag: tag, Files: map[string]string{"newer.py": "def main(): pass\n"}, EntryPoints: "[console_scripts]\ngen = newer:main\n"})
+	}
+	const entry = "newer = { version = \"1.0\", source = \"pip:newer\", binary = \"gen\""
+	p.python(`"3.12"`, `"linux-aarch64", "linux-x86_64"`, entry+" }\n")
+	p.fails(fault.Upstream, []string{"newer 1.0 for linux-x86_64", "a wheel is needed", "newer-1.0-py3-none-manylinux_2_39_x86_64.whl", "optional = true in the entry makes linux-x86_64 unavailable"}, "update")
+	p.python(`"3.12"`, `"linux-aarch64", "linux-x86_64"`, entry+", optional = true }\n")
+	p.ok("update", "--no-smoke")
+	p.python(`"3.12"`, `"linux-aarch64", "linux-x86_64", "macos-aarch64"`, entry+", optional = true }\n")
+	p.ok("update", "--no-smoke")
+	if c := p.locked().Plugins["newer"]["1.0"].Platforms["macos-aarch64"]; c.Unavailable == "" {
+		t.Errorf("a wheel of a newer macOS is taken: %+v", c)
+	}
+	if c := p.locked().Plugins["newer"]["1.0"].Platforms; !c["linux-aarch64"].Locked() || !strings.Contains(c["linux-x86_64"].Unavailable, "has no wheel for it") {
+		t.Errorf("%+v", c)
+	}
+}
+
 // TestPipCredential: a credential of the index serves for resolving and for our
 // own download, of an index with JSON and of one without, and goes to that index
 // alone.

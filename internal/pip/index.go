@@ -160,12 +160,6 @@ func (s *pipIndex) compatible(run int, f remote.IndexFile) bool {
 	return slices.ContainsFunc(name.Python, func(tag string) bool { return runsOn(tag, name.ABI, s.targets[run].Python) })
 }
 
-// listed reports whether pip, asked for a platform, takes a wheel by its tags of
-// systems: neither one of another processor of macOS, nor of a newer glibc.
-func listed(name wheel.Name, t Target) bool {
-	return slices.ContainsFunc(name.Systems, func(tag string) bool { return tag == "any" || slices.Contains(t.Platform.PipTags, tag) })
-}
-
 // runsOn reports whether CPython ("3.12") may use a wheel with this Python tag
 // and these ABI tags.
 func runsOn(tag string, abis []string, python string) bool {
@@ -344,7 +338,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 		if exact != "" && !pep440.Same(exact, name.Version) {
 			continue
 		}
-		if !s.compatible(run, f) || !listed(name, t) {
+		if !s.compatible(run, f) {
 			others = append(others, f.Filename)
 			continue
 		}

@@ -526,9 +526,28 @@ func markerEnv(t Target) (map[string]string, error) {
 	return env, nil
 }
 
+// macFormats are the ends of tags of macOS that a processor runs, as in PyPA's packaging
+// library, and the first is its own.
+var macFormats = map[string][]string{"aarch64": {"arm64", "universal2"}, "x86_64": {"x86_64", "intel", "fat64", "fat32", "universal2", "universal"}}
+
+// macTag reports whether pip takes a tag of macOS for a platform: of a version that the
+// lock's has, for its processor or for several.
+func macTag(tag string, platform lock.Platform) bool {
+	formats := macFormats[platform.Arch]
+	for _, format := range formats {
+		version, ok := strings.CutSuffix(tag, "_"+format)
+		// A file for both is one for Apple silicon whatever older system it names.
+		older := format == "universal2" && strings.HasPrefix(version, "macosx_10_")
+		if ok && (older || slices.Contains(platform.PipTags, version+"_"+formats[0])) {
+			return true
+		}
+	}
+	return false
+}
+
 // checkTags verifies that the name of a wheel (PEP 427) has a tag of the
-// platform, or "any". pip has already compared versions in the tags; it also
-// accepts older versions of macOS than the given ones.
+// platform, or "any". It is exact, for a wheel that pip would not take for a platform
+// must not decide what is taken: neither one of a newer system, nor of another processor.
 func checkTags(file string, platform lock.Platform) error {
 	name, err := wheel.ParseName(file)
 	if err != nil {
@@ -538,9 +557,7 @@ func checkTags(file string, platform lock.Platform) error {
 		switch {
 		case tag == "any", slices.Contains(platform.PipTags, tag):
 			return nil
-		case platform.OS == "linux" && strings.HasPrefix(tag, "manylinux") && strings.HasSuffix(tag, "_"+platform.Arch):
-			return nil
-		case platform.OS == "macos" && strings.HasPrefix(tag, "macosx_"):
+		case platform.OS == "macos" && macTag(tag, platform):
 			return nil
 		}
 	}
