@@ -230,7 +230,7 @@ func (c *Catalog) At(from manifest.Source) []string {
 // isAt reports whether s is the source from, or a part of it.
 func isAt(s manifest.Alternative, from manifest.Source) bool {
 	if owner, repo, ok := from.GitHub(); ok {
-		if s.Source.Kind != lock.Go {
+		if !lock.KindOf(s.Source.Kind).Mains {
 			return strings.EqualFold(s.Source.Name, from.Name)
 		}
 		return strings.HasPrefix(strings.ToLower(s.Source.Name)+"/", strings.ToLower("github.com/"+owner+"/"+repo+"/"))
@@ -239,7 +239,7 @@ func isAt(s manifest.Alternative, from manifest.Source) bool {
 		return false
 	}
 	k := lock.KindOf(from.Kind)
-	if from.Kind == lock.Go && strings.TrimSuffix(s.Source.Name+"/"+s.Main, "/") == from.Name {
+	if k.Mains && strings.TrimSuffix(s.Source.Name+"/"+s.Main, "/") == from.Name {
 		return true
 	}
 	if _, extras := from.Bare(); extras != nil && s.Source.Name != from.Name {

@@ -49,7 +49,7 @@ func (i *Installer) Library(ctx context.Context, e *lock.Entry, platform, librar
 	if len(missing) > 0 {
 		return i.offline(missing)
 	}
-	if e.Locked.Source == lock.Go {
+	if len(e.Locked.Folders) > 0 { // of a module, with its packages
 		if err = os.Mkdir(name, 0o755); err == nil {
 			_, err = i.unpack(ctx, &one, served, name, new(work))
 		}

@@ -96,7 +96,7 @@ func (v *Version) validateRuntime() error {
 
 // checkPackages checks the packages of a runtime of Go, which are its folders.
 func (v *Version) checkPackages() error {
-	if v.Source != Go {
+	if !v.Kind().Mains {
 		if len(v.Folders) > 0 {
 			return fmt.Errorf("a runtime of %s has no folders", v.Language)
 		}

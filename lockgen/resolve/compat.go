@@ -205,7 +205,7 @@ func (u *update) peers(v *lock.Version) map[string]string {
 	packages := map[string]string{}
 	for name, versions := range u.out.Lock.Plugins {
 		for _, o := range versions {
-			if o.Source == lock.NPM && o.Package != v.Package {
+			if o.Source == v.Source && o.Package != v.Package {
 				packages[name] = o.Package
 			}
 		}

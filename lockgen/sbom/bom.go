@@ -189,7 +189,7 @@ func packageURL(top *closure.Branch, v *lock.Version, key string) (string, error
 			u.Namespace, u.Name = name[:i], name[i+1:]
 		}
 		maps.Copy(with, k.Qualifiers(key, f))
-	case v.Source == lock.OCI:
+	case f.Manifest != "":
 		u.Type, u.Name, u.Version = packageurl.TypeOCI, path.Base(v.Package), "sha256:"+f.Manifest
 		with["repository_url"], with["tag"] = v.Package, f.Version
 	default:
