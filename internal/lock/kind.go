@@ -56,11 +56,20 @@ type Kind struct {
 	// Python, which runs their console scripts, and versions are those of PEP 440.
 	Wheels bool
 
+	// Jars says that files may be jars, which Java runs or has in its programs: an
+	// entry may name the class to start, and another jar with .proto files.
+	Jars bool
+
+	// Language is the one whose runtimes are of this kind, "" for none, and
+	// RuntimeHint how to write one of them in [runtimes].
+	Language, RuntimeHint string
+
 	// Folders says that the key of a file is the folder of its package in the
 	// tree.
 	Folders bool
 	// Mains says that package in an entry is the folder of a main package in the
-	// source. For other kinds it replaces the name of the source's package.
+	// source. For other kinds it replaces the name of the source's package. A runtime
+	// of such a kind is used by its folders.
 	Mains bool
 	// V is the prefix of a version in coordinates and in what people write.
 	V string
@@ -68,7 +77,8 @@ type Kind struct {
 	PURL string
 
 	// The fields below may be nil, for the default.
-	extra        func(word string) bool // reports whether word may be EXTRA in KIND:NAME[EXTRA,…]
+	program      func(name string) string // returns the name of the program in a package; default unknown
+	extra        func(word string) bool   // reports whether word may be EXTRA in KIND:NAME[EXTRA,…]
 	checkPackage func(name string) error
 	spelled      func(name string) string                        // returns a name as in coordinates
 	normal       func(name string) string                        // returns the same name for all names of one package
@@ -121,6 +131,7 @@ func (v *Version) Kind() *Kind { return KindOf(v.Source) }
 
 var npm = Kind{
 	Name: NPM, Ecosystem: true, Folders: true, RunBy: "node", PURL: "npm",
+	Language: "typescript", RuntimeHint: `write "@bufbuild/protobuf" for a version that fits the plugins, or "@bufbuild/protobuf==2.17.0"`,
 	checkPackage: func(name string) error {
 		bare := name
 		if strings.HasPrefix(name, "@") {
@@ -161,6 +172,7 @@ var cargo = Kind{
 
 var pip = Kind{
 	Name: Pip, Ecosystem: true, Wheels: true, PURL: "pypi",
+	Language: "python", RuntimeHint: `write "protobuf" for a version that fits the plugins, or "protobuf==6.30.2"`,
 	extra:        syntax.IsWord,
 	checkPackage: checkExtras,
 	spelled:      syntax.NormalProject,
@@ -179,6 +191,7 @@ var pip = Kind{
 
 var golang = Kind{
 	Name: Go, Ecosystem: true, Mains: true, PublisherTimes: true, Paths: true, V: "v", PURL: "golang",
+	Language: "go", RuntimeHint: `write "protobuf" for a version that fits the plugins, "protobuf==1.36.12", or the path of any other module`,
 	checkPackage: module.CheckPath,
 	identity:     func(_, key string, _ File) string { return key },
 	part: func(key string) string {
@@ -203,7 +216,13 @@ var golang = Kind{
 }
 
 var maven = Kind{
-	Name: Maven, Ecosystem: true, PublisherTimes: true, OneEach: true, PURL: "maven",
+	Name: Maven, Ecosystem: true, Jars: true, PublisherTimes: true, OneEach: true, PURL: "maven",
+	Language: "java", RuntimeHint: `write "protobuf-java" for a version that fits the plugins, "protobuf-java==4.36.2", or "GROUP:ARTIFACT" for any other library`,
+	program: func(name string) string {
+		_, rest, _ := strings.Cut(name, ":")
+		artifact, _, _ := strings.Cut(rest, ":")
+		return artifact
+	},
 	checkPackage: checkArtifact,
 	normal: func(name string) string { // without a classifier
 		group, rest, _ := strings.Cut(name, ":")
@@ -306,6 +325,15 @@ func (k *Kind) Extras(name string) (bare string, extras []string) {
 		return bare, slices.Compact(extras)
 	}
 	return name, nil
+}
+
+// Program returns the name of the program in a package of this kind, if that
+// of the package tells it; "" if an entry has to name it.
+func (k *Kind) Program(name string) string {
+	if k.program == nil {
+		return ""
+	}
+	return k.program(name)
 }
 
 // CheckExtra checks the name of an extra. Its error has no class.

@@ -32,7 +32,7 @@ func ProtosName(name string) (string, bool) { return strings.CutPrefix(name, Pro
 // runtime.
 func CheckEntryName(name string) error {
 	language, runtime, ok := RuntimeName(name)
-	if ok && languages[language] == "" {
+	if ok && RuntimesKind(language) == "" {
 		return fmt.Errorf("there are no runtimes of %q, only of %s", language, strings.Join(Languages(), ", "))
 	}
 	if ok {

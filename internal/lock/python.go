@@ -76,7 +76,7 @@ func (f File) Roots() []string {
 func (v *Version) validatePython() error {
 	if len(v.Python) == 0 {
 		switch {
-		case v.Program != "" && (v.Source != Maven || v.Runtime == ""):
+		case v.Program != "" && (!v.Kind().Jars || v.Runtime == ""):
 			return errors.New("program is set without python")
 		case v.Entry != "":
 			return errors.New("entry is set without python")

@@ -19,14 +19,26 @@ import (
 
 const runtimesPrefix = "runtimes/"
 
-// languages are those that have runtimes, with the source kind of these.
-var languages = map[string]string{"go": Go, "java": Maven, "python": Pip, "typescript": NPM}
-
 // Languages lists the languages that have runtimes, sorted.
-func Languages() []string { return slices.Sorted(maps.Keys(languages)) }
+func Languages() (names []string) {
+	for _, k := range kinds {
+		if k.Language != "" {
+			names = append(names, k.Language)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
-// RuntimesKind is the source kind of the runtimes of a language.
-func RuntimesKind(language string) string { return languages[language] }
+// RuntimesKind is the source kind of the runtimes of a language, "" if it has none.
+func RuntimesKind(language string) string {
+	for _, k := range kinds {
+		if k.Language == language && language != "" {
+			return k.Name
+		}
+	}
+	return ""
+}
 
 // RuntimeEntry is the name of an entry for a runtime. The name is one of the catalogue,
 // or that of a package: com.acme:lib is called com.acme-lib, @acme/lib acme-lib.
@@ -73,8 +85,8 @@ func (v *Version) validateRuntime() error {
 			return fmt.Errorf("a runtime has no %s", f.key)
 		}
 	}
-	if v.Source != languages[v.Language] {
-		return fmt.Errorf("runtimes of %s are of source %s, not %s", v.Language, languages[v.Language], v.Source)
+	if kind := RuntimesKind(v.Language); v.Source != kind {
+		return fmt.Errorf("runtimes of %s are of source %s, not %s", v.Language, kind, v.Source)
 	}
 	if !v.Kind().Wheels && len(v.Python) > 0 {
 		return fmt.Errorf("a runtime of %s has no python", v.Language)

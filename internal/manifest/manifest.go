@@ -114,7 +114,7 @@ func (s Spec) Check(from Source) error {
 	if (s.Until == "") != (s.Reason == "") {
 		return errors.New("until and reason must be set together")
 	}
-	if s.Binary == "" && from.Kind != lock.Maven { // it has the name of the artifact
+	if s.Binary == "" && lock.KindOf(from.Kind).Program(from.Name) == "" {
 		return errors.New("binary is missing")
 	}
 	if err := s.checkOwn(from); err != nil {
@@ -140,8 +140,8 @@ func (s Spec) Check(from Source) error {
 
 // checkOwn checks the keys that only some kinds of source have.
 func (s Spec) checkOwn(from Source) error {
-	isMaven := from.Kind == lock.Maven
-	if (s.With != "" || s.MainClass != "") && !isMaven || s.With != "" && lock.KindOf(lock.Maven).CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
+	jars := lock.KindOf(from.Kind).Jars
+	if (s.With != "" || s.MainClass != "") && !jars || s.With != "" && lock.KindOf(lock.Maven).CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
 		return fmt.Errorf("with %q, main %q: not for source maven, or invalid", s.With, s.MainClass)
 	}
 	if s.Main != "" && !lock.KindOf(from.Kind).Mains {
@@ -150,7 +150,7 @@ func (s Spec) checkOwn(from Source) error {
 	if s.Entry != "" && (!lock.KindOf(from.Kind).Wheels || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
 		return fmt.Errorf("entry %q, generator %q: not for source pip, or invalid", s.Entry, s.Generator)
 	}
-	if s.Scheme != "" && (from.Kind != lock.NPM && !isMaven || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
+	if s.Scheme != "" && (from.Kind != lock.NPM && !jars || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
 		return fmt.Errorf("version %q has no {version}, or the source is neither npm nor maven", s.Scheme)
 	}
 	return nil

@@ -25,16 +25,7 @@ func ParseRuntime(language, item string) (name, version string, err error) {
 	name, version, exact := strings.Cut(item, "==")
 	name, version = strings.TrimSpace(name), strings.TrimSpace(version)
 	kind := lock.KindOf(lock.RuntimesKind(language))
-	hint := `write "protobuf" for a version that fits the plugins, or "protobuf==6.30.2"`
-	switch kind.Name {
-	case lock.Go:
-		hint = `write "protobuf" for a version that fits the plugins, "protobuf==1.36.12", or the path of any other module`
-	case lock.Maven:
-		hint = `write "protobuf-java" for a version that fits the plugins, "protobuf-java==4.36.2", or "GROUP:ARTIFACT" for any other library`
-	}
-	if kind == lock.KindOf(lock.NPM) {
-		hint = `write "@bufbuild/protobuf" for a version that fits the plugins, or "@bufbuild/protobuf==2.17.0"`
-	}
+	hint := kind.RuntimeHint
 	_, entry, _ := lock.RuntimeName(lock.RuntimeEntry(language, RuntimeSource(language, name).Name))
 	if _, extras := kind.Extras(name); extras != nil || kind.CheckPackage(name) != nil && syntax.CheckName(name) != nil || strings.Count(name, ":") > 1 || syntax.CheckName(entry) != nil {
 		return "", "", fault.Errorf(fault.Usage, hint, "%q is not the name of a library, or not only that", item)

@@ -19,7 +19,7 @@ var mavenWords = manifest.Naming{OS: map[string]string{"macos": "osx"}, Arch: ma
 
 // jar reports whether w is a jar that Java runs, or that programs of Java have in them.
 func (w *Want) jar() bool {
-	return w.From.Kind == lock.Maven && (w.RuntimeName != "" || w.Language != "")
+	return w.kind().Jars && (w.RuntimeName != "" || w.Language != "")
 }
 
 // Artifact returns the file for a platform, kind maven only:
@@ -62,18 +62,17 @@ func (w *Want) Protos() (c maven.Coordinate, ok bool) {
 
 // planMaven completes a plugin from a Maven repository.
 func (w *Want) planMaven(e *entry) error {
-	if w.From.Kind != lock.Maven {
+	if !w.kind().Jars {
 		if w.MainClass != "" {
 			return e.fail("remove main", "main is only for source maven: the class in a jar")
 		}
 		return nil
 	}
-	part := strings.Split(w.From.Name, ":")
-	if w.Binary == "" { // a plugin has the name of its artifact
-		w.Binary = part[1]
+	if w.Binary == "" {
+		w.Binary = w.kind().Program(w.From.Name)
 	}
 	if !w.jar() {
-		if len(part) > 2 || w.MainClass != "" {
+		if strings.Count(w.From.Name, ":") > 1 || w.MainClass != "" {
 			return e.fail(`add: runtime = "java"`, "has one file for all platforms, which only Java could run")
 		}
 		w.Naming.OS, w.Naming.Arch = words(mavenWords.OS, w.Naming.OS), words(mavenWords.Arch, w.Naming.Arch)
