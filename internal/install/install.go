@@ -356,7 +356,7 @@ func (i *Installer) fetch(ctx context.Context, e *lock.Entry, key string) error 
 		}
 	}()
 	err := i.add(ctx, e, key, get)
-	if e.Locked.Source == lock.Go && fault.Of(err) == fault.Integrity {
+	if e.Locked.Kind().Repacks() && fault.Of(err) == fault.Integrity {
 		err = i.fetchPacked(ctx, key, get)
 	}
 	if err != nil {

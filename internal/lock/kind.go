@@ -36,6 +36,9 @@ type Kind struct {
 	// have no host. Sources of other kinds have a URL and an archive, but no
 	// package.
 	Ecosystem bool
+	// URLs says that a URL names each file, so that there is no package. Files of
+	// kinds that have neither this nor Ecosystem are in a repository, by tag.
+	URLs bool
 	// Compiled says that a locked cell needs no tree, because the plugin is
 	// compiled where it is used.
 	Compiled bool
@@ -45,6 +48,13 @@ type Kind struct {
 	// Paths says that names of packages are paths with a host, and that allow
 	// in [policy] may have a prefix of one.
 	Paths bool
+
+	// Schemes says that publishers may write versions in their own form, which a
+	// recipe has as a template.
+	Schemes bool
+	// RegistryPrefix is what the client writes before the URL of a registry, and a
+	// person may copy from there.
+	RegistryPrefix string
 
 	// OneEach says that each platform has its own file, which the server may
 	// lack.
@@ -68,7 +78,7 @@ type Kind struct {
 	// tree.
 	Folders bool
 	// Mains says that package in an entry is the folder of a main package in the
-	// source. For other kinds it replaces the name of the source's package. A runtime
+	// source, which plugin go compiles. For other kinds it replaces the name of the source's package. A runtime
 	// of such a kind is used by its folders.
 	Mains bool
 	// V is the prefix of a version in coordinates and in what people write.
@@ -130,7 +140,7 @@ func KindOf(name string) *Kind {
 func (v *Version) Kind() *Kind { return KindOf(v.Source) }
 
 var npm = Kind{
-	Name: NPM, Ecosystem: true, Folders: true, RunBy: "node", PURL: "npm",
+	Name: NPM, Ecosystem: true, Folders: true, Schemes: true, RunBy: "node", PURL: "npm",
 	Language: "typescript", RuntimeHint: `write "@bufbuild/protobuf" for a version that fits the plugins, or "@bufbuild/protobuf==2.17.0"`,
 	checkPackage: func(name string) error {
 		bare := name
@@ -152,7 +162,7 @@ var npm = Kind{
 }
 
 var cargo = Kind{
-	Name: Cargo, Ecosystem: true, Compiled: true, PURL: "cargo",
+	Name: Cargo, Ecosystem: true, Compiled: true, RegistryPrefix: "sparse+", PURL: "cargo",
 	checkPackage: func(name string) error {
 		if strings.Contains(name, ".") || len(name) > 64 {
 			return fmt.Errorf("package %q is not the name of a crate", name)
@@ -216,7 +226,7 @@ var golang = Kind{
 }
 
 var maven = Kind{
-	Name: Maven, Ecosystem: true, Jars: true, PublisherTimes: true, OneEach: true, PURL: "maven",
+	Name: Maven, Ecosystem: true, Jars: true, Schemes: true, PublisherTimes: true, OneEach: true, PURL: "maven",
 	Language: "java", RuntimeHint: `write "protobuf-java" for a version that fits the plugins, "protobuf-java==4.36.2", or "GROUP:ARTIFACT" for any other library`,
 	program: func(name string) string {
 		_, rest, _ := strings.Cut(name, ":")
@@ -271,7 +281,7 @@ var oci = Kind{
 }
 
 var http = Kind{
-	Name: HTTP, OneEach: true,
+	Name: HTTP, URLs: true, OneEach: true,
 	identity: func(_, _ string, f File) string { return f.URL },
 	address: func(_ *Version, f File) string {
 		u, err := url.Parse(f.URL)
@@ -411,6 +421,10 @@ func (k *Kind) Qualifiers(key string, f File) map[string]string {
 	}
 	return k.qualifiers(key, f)
 }
+
+// Repacks reports whether servers may have the same content in other bytes, such as
+// compressed differently.
+func (k *Kind) Repacks() bool { return k.same != nil }
 
 // Identity returns what must always have the same bytes: what a source is asked
 // for when a file of a package is downloaded. Two files with the same identity

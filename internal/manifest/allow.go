@@ -96,7 +96,7 @@ func (p *Policy) CheckRedirect(kind string, mirrors []Mirror) func(u *url.URL) e
 			host, _, _ := strings.Cut(repository, "/")
 			imply("https://" + host)
 		}
-		if strings.HasPrefix(entry, github) && kind == lock.HTTP {
+		if strings.HasPrefix(entry, github) && lock.KindOf(kind).URLs {
 			for _, host := range gitHubFiles {
 				imply("https://" + host)
 			}
@@ -116,7 +116,7 @@ func (p *Policy) CheckRedirect(kind string, mirrors []Mirror) func(u *url.URL) e
 func (p *Policy) CheckFile(kind, of, key string, f lock.File) error {
 	const hint = "if you trust it, add to allow of [policy] in plugins.toml: "
 	switch k := lock.KindOf(kind); {
-	case kind == lock.HTTP:
+	case k.URLs:
 		u, err := url.Parse(f.URL)
 		if err != nil {
 			return fault.Errorf(fault.Policy, "run: lockgen update", "%s has no URL", key)

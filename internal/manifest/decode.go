@@ -573,7 +573,7 @@ func (d *decoder) override(path []string, p *Plugin, name string, v any) (o Over
 
 // checkOverride checks the source of an entry for one platform.
 func (d *decoder) checkOverride(path []string, p *Plugin, name string, source *Source) error {
-	if source.Kind != lock.HTTP || p.Source == nil || p.Source.Kind != lock.HTTP {
+	if !lock.KindOf(source.Kind).URLs || p.Source == nil || !lock.KindOf(p.Source.Kind).URLs {
 		hint := "give the entry a URL as source"
 		if of, _ := lock.LookupPlatform(name); of.Rosetta != "" {
 			hint += fmt.Sprintf("; to run the program of %s, write: platforms.%s = { emulate = %q }", of.Rosetta, name, of.Rosetta)
@@ -693,9 +693,7 @@ func (d *decoder) registries(v any) error {
 			if *f.to, err = d.str(at, v); err != nil {
 				return err
 			}
-			if f.key == lock.Cargo { // NAME-VERSION as cargo prints it, or only NAME
-				*f.to = strings.TrimPrefix(*f.to, "sparse+")
-			}
+			*f.to = strings.TrimPrefix(*f.to, lock.KindOf(f.key).RegistryPrefix)
 			if err := syntax.CheckURL(*f.to); err != nil {
 				return d.wrap(at, err)
 			}

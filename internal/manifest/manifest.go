@@ -140,17 +140,17 @@ func (s Spec) Check(from Source) error {
 
 // checkOwn checks the keys that only some kinds of source have.
 func (s Spec) checkOwn(from Source) error {
-	jars := lock.KindOf(from.Kind).Jars
-	if (s.With != "" || s.MainClass != "") && !jars || s.With != "" && lock.KindOf(lock.Maven).CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
+	kind := lock.KindOf(from.Kind)
+	if (s.With != "" || s.MainClass != "") && !kind.Jars || s.With != "" && lock.KindOf(lock.Maven).CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
 		return fmt.Errorf("with %q, main %q: not for source maven, or invalid", s.With, s.MainClass)
 	}
-	if s.Main != "" && !lock.KindOf(from.Kind).Mains {
+	if s.Main != "" && !kind.Mains {
 		return errors.New("package is only for source go")
 	}
-	if s.Entry != "" && (!lock.KindOf(from.Kind).Wheels || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
+	if s.Entry != "" && (!kind.Wheels || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
 		return fmt.Errorf("entry %q, generator %q: not for source pip, or invalid", s.Entry, s.Generator)
 	}
-	if s.Scheme != "" && (from.Kind != lock.NPM && !jars || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
+	if s.Scheme != "" && (!kind.Schemes || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
 		return fmt.Errorf("version %q has no {version}, or the source is neither npm nor maven", s.Scheme)
 	}
 	return nil

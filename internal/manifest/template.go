@@ -116,7 +116,7 @@ func (n Naming) Check(s Source, binary string) error {
 		return fault.Errorf(fault.Usage, "remove it, or write the source as github:OWNER/REPO", "tag and asset are for a source github:OWNER/REPO, not for %s", s)
 	case isGitHub && n.Asset == "":
 		return fault.Errorf(fault.Usage, `add: asset = "NAME-{version}-{os}-{arch}.tar.gz"`, "source %s needs the name of its asset", s)
-	case s.Kind != lock.HTTP && n.Checksums != "":
+	case !lock.KindOf(s.Kind).URLs && n.Checksums != "":
 		return fault.Errorf(fault.Usage, "remove it", "checksums are only for a source with a URL; %s has its own digests", s)
 	case s.Ecosystem() && (n.OS != nil || n.Arch != nil) && !varies(binary) && !lock.KindOf(s.Kind).OneEach:
 		return fault.Errorf(fault.Usage, "remove it", "os and arch are for a URL, or for binary; %s has neither", s)

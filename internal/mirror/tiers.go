@@ -105,7 +105,7 @@ func (t *Tiers) File(ctx context.Context, e *lock.Entry, key string, in *store.I
 			}
 		}
 	}
-	origin, isOCI := func() error { return t.Web(ctx, e, key, in, nil) }, e.Locked.Source == lock.OCI
+	origin, isOCI := func() error { return t.Web(ctx, e, key, in, nil) }, f.Manifest != ""
 	if isOCI {
 		origin = func() error {
 			host, repo, _ := strings.Cut(e.Locked.Package, "/")

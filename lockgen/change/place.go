@@ -162,7 +162,7 @@ func address(rawURL, version string) (place, asset, asked string) {
 
 // fetches reports whether an entry has the file of a URL, in whichever version.
 func fetches(p *manifest.Plugin, from manifest.Source, version string) bool {
-	if from.Kind != lock.HTTP || p.Source.Kind != lock.HTTP {
+	if !lock.KindOf(from.Kind).URLs || !lock.KindOf(p.Source.Kind).URLs {
 		return false
 	}
 	want := strings.ReplaceAll(from.Name, "{version}", version)

@@ -529,7 +529,7 @@ func (w *Want) recipeEmulates(e *entry) {
 
 // planGo finds the toolchain of a plugin of kind go.
 func (w *Want) planGo(e *entry) error {
-	if w.From.Kind != lock.Go {
+	if !w.kind().Mains {
 		return nil
 	}
 	if e.p.Package != "" {
@@ -668,10 +668,10 @@ func (w *Want) OCI(p lock.Platform) (manifest.OCIRef, error) {
 
 // PackageName returns the package in the lock; "" for a source with a URL.
 func (w *Want) PackageName() string {
-	switch w.From.Kind {
-	case lock.HTTP:
+	switch k := w.kind(); {
+	case k.URLs:
 		return ""
-	case lock.OCI: // the same on every platform
+	case !k.Ecosystem: // the same on every platform
 		named := *w
 		named.Version = cmp.Or(w.Version, "1") // for a range that is not locked yet
 		ref, err := named.OCI(lock.Platforms[0])
@@ -962,12 +962,12 @@ func (d *comparison) files(p lock.Platform, c lock.Cell) {
 // addresses compares where the files of a platform are.
 func (d *comparison) addresses(p lock.Platform, platform string) {
 	w, v := d.w, d.v
-	switch w.From.Kind {
-	case lock.HTTP:
+	switch k := w.kind(); {
+	case k.URLs:
 		for _, key := range v.FilesFor(p.Name) {
 			d.compare("url"+platform, w.URL(p), v.Files[key].URL, false)
 		}
-	case lock.OCI:
+	case !k.Ecosystem:
 		ref, _ := w.OCI(p)
 		for _, key := range v.FilesFor(p.Name) {
 			d.compare("tag"+platform, ref.Tag, v.Files[key].Version, false)
