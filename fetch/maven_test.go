@@ -102,7 +102,7 @@ func TestMavenBundle(t *testing.T) {
 			text.WriteString("\n[plugins." + name + "]\nversion = \"" + version + "\"\nbinary = \"x\"\nsource = \"https://example.com/x\"\n")
 		}
 	}
-	text.WriteString("\n[bundles]\njvm = [\"acme\", \"jar\"]\n\n[registries]\nmaven = \"" + w.registry.URL + fake.MavenRoot + "\"\nnpm = \"" + w.registry.URL + "/\"\n")
+	text.WriteString("\n[bundles]\njvm = [\"acme\", \"jar\"]\n\n[registries]\nmaven = \"" + w.registry.URL + fake.MavenRoot + "\"\nnpm = \"" + w.registry.URL + "/\"\npip = \"" + w.registry.URL + "/simple/\"\n")
 	fake.Write(t, filepath.Join(w.dir, manifest.FileName), text.String())
 	if lines := w.must("bundle", "jvm"); strings.Count(lines, "export PATH=") != 2 {
 		t.Errorf("it prints\n%s", lines)
