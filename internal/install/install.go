@@ -174,18 +174,10 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 		return i.buildOurselves(ctx, e, platform, dir)
 	}
 	switch e.Locked.Source {
-	case lock.NPM, lock.Pip:
-		if i.wantsReady(e, platform) {
-			err := i.ready(ctx, e, platform, dir)
-			if err == nil || ctx.Err() != nil {
-				return err
-			}
-			i.detail("no ready folder: %v", err) // continue with the files
-		}
-		if e.Locked.Source == lock.NPM {
-			return i.buildNPM(ctx, e, platform, dir)
-		}
-		return i.buildPip(ctx, e, platform, dir)
+	case lock.NPM:
+		return i.readyFirst(ctx, e, platform, dir, i.buildNPM)
+	case lock.Pip:
+		return i.readyFirst(ctx, e, platform, dir, i.buildPip)
 	case lock.Go:
 		if e.Toolchain != nil {
 			return i.orReady(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))

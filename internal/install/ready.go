@@ -20,6 +20,19 @@ func (i *Installer) wantsReady(e *lock.Entry, platform string) bool {
 		})
 }
 
+// readyFirst copies the ready folder of an entry from a mirror if it is wanted, see
+// wantsReady, or else builds it.
+func (i *Installer) readyFirst(ctx context.Context, e *lock.Entry, platform, dir string, build func(context.Context, *lock.Entry, string, string) error) error {
+	if i.wantsReady(e, platform) {
+		err := i.ready(ctx, e, platform, dir)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		i.detail("no ready folder: %v", err) // continue with the files
+	}
+	return build(ctx, e, platform, dir)
+}
+
 // readyOr copies the ready folder of a crate from a mirror, or else compiles
 // it. Its tree is locked, so somebody has pushed it.
 func (i *Installer) readyOr(ctx context.Context, e *lock.Entry, platform, dir string, build func(context.Context, *lock.Entry, string, string) error) error {

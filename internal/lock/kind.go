@@ -56,6 +56,13 @@ type Kind struct {
 	// person may copy from there.
 	RegistryPrefix string
 
+	// Scopes says that packages may be in scopes, and that allow in [policy] may have
+	// all of one: @SCOPE/*.
+	Scopes bool
+	// Bins says that a package lists its executables by name, so that binary in an
+	// entry may be such a name.
+	Bins bool
+
 	// OneEach says that each platform has its own file, which the server may
 	// lack.
 	OneEach bool
@@ -140,7 +147,7 @@ func KindOf(name string) *Kind {
 func (v *Version) Kind() *Kind { return KindOf(v.Source) }
 
 var npm = Kind{
-	Name: NPM, Ecosystem: true, Folders: true, Schemes: true, RunBy: "node", PURL: "npm",
+	Name: NPM, Ecosystem: true, Folders: true, Scopes: true, Bins: true, Schemes: true, RunBy: "node", PURL: "npm",
 	Language: "typescript", RuntimeHint: `write "@bufbuild/protobuf" for a version that fits the plugins, or "@bufbuild/protobuf==2.17.0"`,
 	checkPackage: func(name string) error {
 		bare := name

@@ -91,12 +91,13 @@ func (p *Policy) CheckRedirect(kind string, mirrors []Mirror) func(u *url.URL) e
 	if p.AllowsHost(&url.URL{Scheme: "https", Host: "github.com"}) {
 		imply(GitHubAPI)
 	}
+	k := lock.KindOf(kind)
 	for _, entry := range p.Allow {
-		if repository, ok := strings.CutPrefix(entry, lock.OCI+":"); ok && kind == lock.OCI {
+		if repository, ok := strings.CutPrefix(entry, kind+":"); ok && !k.Ecosystem {
 			host, _, _ := strings.Cut(repository, "/")
 			imply("https://" + host)
 		}
-		if strings.HasPrefix(entry, github) && lock.KindOf(kind).URLs {
+		if strings.HasPrefix(entry, github) && k.URLs {
 			for _, host := range gitHubFiles {
 				imply("https://" + host)
 			}

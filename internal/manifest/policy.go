@@ -242,7 +242,7 @@ func ParseAllow(s string) (string, error) {
 	switch {
 	case !ok:
 		return refuse("it has no kind")
-	case kind == lock.HTTP || kind == "https":
+	case lock.KindOf(kind).URLs || kind == "https":
 		return refuse("files with a URL are allowed by their host")
 	case !slices.Contains(kinds, kind):
 		if near := fault.Nearest(kind, kinds); near != "" {
@@ -263,7 +263,7 @@ func ParseAllow(s string) (string, error) {
 		return refuse("* is only allowed at the end, after a slash")
 	case strings.Contains("/"+prefix+"/", "/../") || strings.Contains("/"+prefix+"/", "/./"):
 		return refuse("one of its names is a dot")
-	case kind == lock.NPM && wild:
+	case lock.KindOf(kind).Scopes && wild:
 		if !npmScope().MatchString(prefix) {
 			return refuse("only an npm scope has members")
 		}

@@ -715,10 +715,10 @@ func (w *Want) Binaries(p lock.Platform) []string {
 	return list
 }
 
-// BinName returns the required name in the package's bin, kind npm only; "" if
+// BinName returns the required name in the package's bin; "" if it has none, or if
 // the entry has a path.
 func (w *Want) BinName() string {
-	if w.From.Kind != lock.NPM || strings.Contains(w.Binary, "/") {
+	if !w.kind().Bins || strings.Contains(w.Binary, "/") {
 		return ""
 	}
 	return w.Binary
