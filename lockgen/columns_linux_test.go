@@ -42,7 +42,7 @@ func TestColumns(t *testing.T) {
 	}
 	p := five(t)
 	cmd := exec.Command(self, "list")
-	cmd.Env, cmd.Dir, cmd.Stdout = append(os.Environ(), asLockgen+"=1"), p.dir, terminal
+	cmd.Env, cmd.Dir, cmd.Stdout = append(p.environ(), asLockgen+"=1"), p.dir, terminal
 	shown := make(chan string)
 	go func() {
 		text, _ := io.ReadAll(master) // ends with an error when the terminal is closed

@@ -97,7 +97,7 @@ type place struct {
 
 func newPlace(t testing.TB) *place {
 	t.Helper()
-	return &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: fake.New(t)}
+	return &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: fake.New(t), timeouts: remote.Timeouts{RetryWait: 10 * time.Millisecond}}
 }
 
 func (p *place) path(name string) string { return filepath.Join(p.dir, name) }

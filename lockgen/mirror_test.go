@@ -80,7 +80,11 @@ func (p *place) open(to string) oci.Place {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	place, err := oci.New(remote.New(remote.Options{}), "").Open(at, "")
+	config := ""
+	if dir := p.env["DOCKER_CONFIG"]; dir != "" {
+		config = filepath.Join(dir, "config.json")
+	}
+	place, err := oci.New(remote.New(remote.Options{}), config).Open(at, "")
 	if err != nil {
 		p.t.Fatal(err)
 	}

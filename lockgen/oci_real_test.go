@@ -98,7 +98,7 @@ func TestOCIReal(t *testing.T) {
 		p.docker(host, user)
 	}
 	for _, source := range []string{":v{version}", ":files#tool-{os}"} {
-		p = newPlace(t)
+		p = p.another(t)
 		p.oci(armAndWindows, "oci://"+host+"/acme/real"+source, "")
 		p.ok("update")
 		p.ok("check")

@@ -371,7 +371,7 @@ func TestProtosOfCrate(t *testing.T) {
 	for _, args := range [][]string{{"protos"}, {"protos", "--out", "again", "--offline", "--from", "oci-layout:mirror"}, {"env", "protos/acme", "--offline", "--from", "oci-layout:mirror"}} {
 		cmd := exec.Command(fetch, args...)
 		cmd.Dir = p.dir
-		cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
+		cmd.Env = append(p.environ(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
 		if slices.Contains(args, "--offline") {
 			cmd.Env = append(cmd.Env, "PATH=/none") // no cargo, and no need of one
 		}
@@ -396,7 +396,7 @@ func TestProtosFetch(t *testing.T) {
 	run := func(args ...string) (string, int) {
 		cmd := exec.Command(fetch, args...)
 		cmd.Dir = p.dir
-		cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
+		cmd.Env = append(p.environ(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
 		out, _ := cmd.CombinedOutput()
 		return string(out), cmd.ProcessState.ExitCode()
 	}
@@ -594,7 +594,7 @@ func TestProtosKnown(t *testing.T) {
 		run := func(args ...string) {
 			cmd := exec.Command(fetch, args...)
 			cmd.Dir = p.dir
-			cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
+			cmd.Env = append(p.environ(), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%s: fetch %v: %v\n%s", name, args, err, out)
 			}

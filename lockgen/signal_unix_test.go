@@ -32,7 +32,7 @@ func (p *place) started(t *testing.T, nohup bool, env []string, args ...string) 
 	}
 	cmd = exec.Command(line[0], line[1:]...)
 	cmd.Dir = p.dir
-	cmd.Env = append(append(os.Environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache), env...)
+	cmd.Env = append(append(p.environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache), env...)
 	stderr = &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = io.Discard, stderr
 	if err := cmd.Start(); err != nil {

@@ -72,7 +72,7 @@ func (p *place) typed(answer string, args ...string) (status int, text string) {
 	p.t.Helper()
 	person, program := terminal(p.t)
 	cmd := exec.Command(os.Args[0], append([]string{"--manifest", p.path("plugins.toml")}, args...)...)
-	cmd.Env = append(os.Environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache, "TERM=xterm")
+	cmd.Env = append(p.environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache, "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
@@ -117,7 +117,7 @@ func TestConsentOnTerminal(t *testing.T) {
 	}
 	p.write("plugins.toml", before)
 	cmd := exec.Command(os.Args[0], "--manifest", p.path("plugins.toml"), "add", "protoc-gen-prost@0.5.0")
-	cmd.Env = append(os.Environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache)
+	cmd.Env = append(p.environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache)
 	cmd.Stdin = strings.NewReader("y\n")
 	out, _ := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 6 || strings.Contains(string(out), "[y/N]") || !strings.Contains(string(out), "--allow-build-scripts") {
@@ -208,7 +208,7 @@ func TestProgressOnTerminal(t *testing.T) {
 	person, program := terminal(t)
 	cmd := exec.Command(os.Args[0], "update")
 	cmd.Dir = p.path("") // its path may be longer than a line
-	cmd.Env = append(os.Environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache, "TERM=xterm")
+	cmd.Env = append(p.environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+p.cache, "TERM=xterm")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
