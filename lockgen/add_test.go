@@ -64,7 +64,7 @@ func TestAddFromNothing(t *testing.T) {
 
 	_, talk := p.ok(append([]string{"add", "ts-proto"}, twoPlatforms...)...)
 	says(t, talk,
-		"begins with protoc: adding version 30.2, the newest allowed version",
+		"starts with protoc: adding version 30.2, the newest allowed version",
 		"ts-proto runs on node: adding version 24.19.0, the newest allowed version",
 		"the newest allowed version of ts-proto is 2.18.0",
 		"plugins.toml and ", ".gitattributes",

@@ -165,7 +165,8 @@ func TestMirror(t *testing.T) {
 				t.Errorf("%+v, %v", child, err)
 			}
 			// From there on, with an empty cache and nobody else.
-			q := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: fake.New(t)}
+			q := p.another(t)
+			q.server = fake.New(t)
 			q.mirrored(armAndWindows, "\n[[mirror]]\nfrom = \"*\"\nto = \""+to+"\"\n")
 			q.write("plugins.lock.toml", p.read("plugins.lock.toml"))
 			second := "oci-layout:" + filepath.Join(t.TempDir(), "second")
