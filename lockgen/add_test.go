@@ -130,7 +130,7 @@ func TestAddGo(t *testing.T) {
 		"go.mod": "module google.golang.org/protobuf\n\ngo 1.21\n", "cmd/protoc-gen-go/main.go": "package main\n\nfunc main() {}\n",
 	}})
 	_, talk := p.ok(append([]string{"add", "protoc-gen-go"}, twoPlatforms...)...)
-	if strings.Count(talk, "to believe no publisher") != 1 {
+	if strings.Count(talk, "to trust no publisher") != 1 {
 		t.Errorf("said more than once:\n%s", talk)
 	}
 	says(t, talk, "warning: trusting the publisher's release time of go "+version, `set minimum-release-age = "7d" there`, "to lock one at once, run: lockgen add go@"+version,
