@@ -287,7 +287,7 @@ func TestAddRemoveRefuse(t *testing.T) {
 	} {
 		p.fails(tt.class, tt.want, tt.args...)
 	}
-	if text := p.fails(fault.OK, nil, "check"); !strings.Contains(text, "fits") {
+	if text := p.fails(fault.OK, nil, "check"); !strings.Contains(text, "matches") {
 		t.Error(text)
 	}
 }

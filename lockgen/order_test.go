@@ -43,7 +43,7 @@ sources = ["npm:x", { source = "pip:x-wheel", binary = "bin/x" }, "` + p.server.
 		t.Errorf("%+v", v)
 	}
 	explained, _ := p.ok("explain", "x", "--upstream")
-	for _, want := range []string{"npm:x", "script", "pip:x-wheel", "can serve"} {
+	for _, want := range []string{"npm:x", "script", "pip:x-wheel", "usable"} {
 		if !strings.Contains(explained, want) {
 			t.Errorf("%q is not in\n%s", want, explained)
 		}
