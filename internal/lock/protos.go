@@ -249,7 +249,7 @@ func (l *Lock) checkProtos() error {
 func (l *Lock) checkServers() error {
 	type side struct {
 		name, folder string
-		files        []string
+		files, only  []string
 	}
 	folders := map[string][]side{} // by path, without case
 	for _, name := range slices.Sorted(maps.Keys(l.Plugins)) {
@@ -259,7 +259,7 @@ func (l *Lock) checkServers() error {
 			}
 			for folder, f := range v.Folders {
 				key := strings.ToLower(folder)
-				folders[key] = append(folders[key], side{name, folder, f.Files})
+				folders[key] = append(folders[key], side{name, folder, f.Files, v.Only})
 			}
 		}
 	}
@@ -275,7 +275,9 @@ func (l *Lock) checkServers() error {
 					first[strings.ToLower(file)] = [2]string{s.name, path.Join(s.folder, file)}
 					continue
 				}
-				return fault.Errorf(fault.Lock, fmt.Sprintf(`leave it out of one of the two in plugins.toml: files = ["!%s"]; then run: lockgen update`, path.Join(s.folder, file)), "%s of %s is %s of %s as well", path.Join(s.folder, file), s.name, other[1], other[0])
+				only := append(slices.Clone(s.only), "!"+path.Join(s.folder, file))
+				hint := fmt.Sprintf(`leave it out of one of the two in plugins.toml: files = ["%s"] in [%s]; then run: lockgen update`, strings.Join(only, `", "`), strings.Replace(s.name, "/", ".", 1))
+				return fault.Errorf(fault.Lock, hint, "%s of %s is %s of %s as well", path.Join(s.folder, file), s.name, other[1], other[0])
 			}
 		}
 	}

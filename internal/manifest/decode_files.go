@@ -55,6 +55,9 @@ func (d *decoder) naming(path []string, p *Plugin, t map[string]any) error {
 	if p.Source == nil {
 		return nil
 	}
+	if _, _, isGitHub := p.Source.GitHub(); isGitHub && n.Asset == "" && p.Protos != nil {
+		return d.errorf(path, `add: asset = "NAME-{version}.tar.gz"`, "source %s needs the name of its asset", p.Source)
+	}
 	if err := n.Check(*p.Source, p.Binary); err != nil {
 		return d.wrap(path, err)
 	}

@@ -51,6 +51,7 @@ func TestProtosManifest(t *testing.T) {
 		{"pattern", `"acme/**"`, `"acme**"`, "acme**", "import paths"},
 		{"platform", `protos-{version}.tar.gz"`, `protos-{version}-{os}.tar.gz"`, "every platform", "{os}"},
 		{"no archive", `protos-{version}.tar.gz"`, `protos-{version}.proto"`, "archive", ".zip"},
+		{"no asset", "\nasset = \"protos-{version}.tar.gz\"", "", "needs the name of its asset", `add: asset = "NAME-{version}.tar.gz"`},
 		{"features", "source = \"github:acme/protos\"\nasset = \"protos-{version}.tar.gz\"", `source = "cargo:acme[x]"`, "no extras", "brackets"},
 		{"no version", `version = "^3"`, "", "version", ""},
 		{"several", `version = "^3"`, `versions = ["1", "2"]`, "versions", "version"},

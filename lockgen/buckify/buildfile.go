@@ -1,6 +1,7 @@
 package buckify
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/bazelbuild/buildtools/build"
 
@@ -47,12 +49,27 @@ type rule struct {
 // at is FILE:LINE.
 func (b *buildFile) at(r *rule) string { return fmt.Sprintf("%s:%d", b.path, r.line) }
 
+// position returns the line and the column of a parse error. The parser counts
+// from the end of the token that it does not expect, and ends every file with a
+// line of its own.
+func position(bad build.ParseError, data []byte) (line, col int) {
+	line, col = bad.Pos.Line, bad.Pos.LineRune
+	if _, token, ok := strings.Cut(bad.Message, "syntax error near "); ok {
+		return line, max(1, col-utf8.RuneCountInString(token))
+	}
+	lines := bytes.Split(bytes.TrimRight(data, " \t\r\n"), []byte("\n"))
+	if line > len(lines) {
+		return len(lines), utf8.RuneCount(lines[len(lines)-1]) + 1
+	}
+	return line, col
+}
+
 // parseBuild parses a BUCK file.
 func parseBuild(where string, data []byte) (*buildFile, *problem) {
 	file, err := build.ParseDefault(where, slices.Clip(data))
 	var bad build.ParseError
 	if errors.As(err, &bad) {
-		return nil, &problem{class: fault.Usage, where: where + placed(bad.Pos.Line, bad.Pos.LineRune), message: "it does not parse: " + bad.Message, hint: "correct it by hand; it was left alone"}
+		return nil, &problem{class: fault.Usage, where: where + placed(position(bad, data)), message: "it does not parse: " + bad.Message, hint: "correct it by hand; it was left alone"}
 	} else if err != nil {
 		return nil, &problem{class: fault.Usage, where: where, message: "it does not parse: " + err.Error(), hint: "correct it by hand; it was left alone"}
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
 	"path"
 	"slices"
@@ -33,12 +34,14 @@ type Package struct {
 	Name  string
 	Files map[string][]protofile.Import // what each file imports, by its import path
 	Asked []string                      // packages that it may import, sorted; nil allows any
+	Only  []string                      // patterns of its files, as in its entry; nil for all
 }
 
 // Read reads the imports of the files of a package. An error names the file
-// that is not valid, and the line, like protoc.
-func Read(ctx context.Context, name string, dir fs.FS) (*Package, error) {
-	p := &Package{Name: name, Files: map[string][]protofile.Import{}}
+// that is not valid, and the line, like protoc. only are the patterns of its
+// entry.
+func Read(ctx context.Context, name string, dir fs.FS, only []string) (*Package, error) {
+	p := &Package{Name: name, Files: map[string][]protofile.Import{}, Only: only}
 	buf := make([]byte, protofile.Chunk)
 	err := fs.WalkDir(dir, ".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -55,7 +58,7 @@ func Read(ctx context.Context, name string, dir fs.FS) (*Package, error) {
 		said, err := protofile.Scan(f, buf)
 		var syntax *protofile.SyntaxError
 		if errors.As(err, &syntax) {
-			hint := fmt.Sprintf(`use another version, or exclude the file from the package: files = ["!%s"]`, file)
+			hint := "use another version, or exclude the file from the package: " + without(only, []string{file}, nil)
 			if syntax.Hint != "" {
 				hint += "; its publisher has to " + syntax.Hint
 			}
@@ -68,23 +71,67 @@ func Read(ctx context.Context, name string, dir fs.FS) (*Package, error) {
 }
 
 // Limits refuses packages that are too large. sizes are those of the files, by
-// import path.
-func Limits(sizes map[string]int64) error {
+// import path; only are the patterns of its entry.
+func Limits(sizes map[string]int64, only []string) error {
 	if len(sizes) > MaxFiles {
 		return fault.Errorf(fault.Integrity, `use a part of it: files = ["acme/**"]`, "it has %d .proto files, more than the limit of %d", len(sizes), MaxFiles)
 	}
+	var known []string
 	for _, file := range slices.Sorted(maps.Keys(sizes)) {
 		if bad := protofile.BadImport(file); bad != "" {
-			return fault.Errorf(fault.Integrity, fmt.Sprintf(`leave it out: files = ["!%s"]`, file), "%q %s, so nothing can import it", file, bad)
+			return fault.Errorf(fault.Integrity, "leave it out: "+without(only, []string{file}, nil), "%q %s, so nothing can import it", file, bad)
 		}
 		if sizes[file] > MaxSize {
-			return fault.Errorf(fault.Integrity, fmt.Sprintf(`leave it out: files = ["!%s"]`, file), "%s has %d bytes, more than the limit of %d", file, sizes[file], MaxSize)
+			return fault.Errorf(fault.Integrity, "leave it out: "+without(only, []string{file}, nil), "%s has %d bytes, more than the limit of %d", file, sizes[file], MaxSize)
 		}
 		if protofile.WellKnown(file) {
-			return fault.Errorf(fault.Usage, fmt.Sprintf(`leave it out, for protoc has it: files = ["!%s"]`, file), "%s is a well-known type: the one of protoc must be the only one", file)
+			known = append(known, file)
 		}
 	}
-	return nil
+	switch len(known) {
+	case 0:
+		return nil
+	case 1:
+		return fault.Errorf(fault.Usage, "leave it out, for protoc has it: "+without(only, known, maps.Keys(sizes)), "%s is a well-known type: the one of protoc must be the only one", known[0])
+	}
+	return fault.Errorf(fault.Usage, "leave them out, for protoc has them: "+without(only, known, maps.Keys(sizes)), "%s%s are well-known types: those of protoc must be the only ones", known[0], others(known))
+}
+
+// without is the line of a package's entry that has these patterns and excludes
+// some of its files. A folder of which no file is left is one pattern.
+func without(only, out []string, all iter.Seq[string]) string {
+	left := map[string]int{} // files in each folder
+	if all != nil {
+		for file := range all {
+			left[path.Dir(file)]++
+		}
+	}
+	size := maps.Clone(left)
+	for _, file := range out {
+		left[path.Dir(file)]--
+	}
+	var patterns []string
+	for _, pattern := range only {
+		patterns = append(patterns, fmt.Sprintf("%q", pattern))
+	}
+	for _, file := range out {
+		pattern := "!" + file
+		if folder := path.Dir(file); size[folder] > 1 && left[folder] == 0 {
+			pattern = "!" + path.Join(folder, "*")
+		}
+		if quoted := fmt.Sprintf("%q", pattern); !slices.Contains(patterns, quoted) {
+			patterns = append(patterns, quoted)
+		}
+	}
+	return "files = [" + strings.Join(patterns, ", ") + "]"
+}
+
+// others counts the files of a list after the first, in words.
+func others(files []string) string {
+	if len(files) < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" and %d more", len(files)-1)
 }
 
 // Folders returns the folders of import paths, sorted, "." for none.
@@ -162,25 +209,29 @@ func (c *check) serve(p *Package) error {
 			folded[strings.ToLower(file)] = file
 		}
 	}
+	var twice []string
 	for _, file := range slices.Sorted(maps.Keys(p.Files)) {
-		other, ok := folded[strings.ToLower(file)]
-		if !ok {
-			c.servers[file] = p.Name
+		if _, ok := folded[strings.ToLower(file)]; ok {
+			twice = append(twice, file)
 			continue
 		}
-		hint := fmt.Sprintf(`leave it out of one of the two: files = ["!%s"] in [protos.%s]; or remove one of the packages`, file, p.Name)
-		if other != file {
-			return fault.Errorf(fault.Usage, hint, "%s and %s of %s are one file where case is ignored", file, other, c.servers[other])
-		}
-		return fault.Errorf(fault.Usage, hint, "%s is also in %s", file, c.servers[other])
+		c.servers[file] = p.Name
 	}
-	return nil
+	if len(twice) == 0 {
+		return nil
+	}
+	first, other := twice[0], folded[strings.ToLower(twice[0])]
+	hint := fmt.Sprintf("leave what is in both out of one of the two: %s in [protos.%s]; or remove one of the packages", without(p.Only, twice, maps.Keys(p.Files)), p.Name)
+	if other != first {
+		return fault.Errorf(fault.Usage, hint, "%s and %s of %s are one file where case is ignored%s", first, other, c.servers[other], others(twice))
+	}
+	return fault.Errorf(fault.Usage, hint, "%s is also in %s%s", first, c.servers[other], others(twice))
 }
 
 // imports finds the packages that a package imports.
 func (c *check) imports(p *Package) ([]string, error) {
 	found := map[string]bool{}
-	var problems, hints, without []string
+	var problems, hints, unserved []string
 	more := 0
 	for _, file := range slices.Sorted(maps.Keys(p.Files)) {
 		for _, i := range p.Files[file] {
@@ -200,8 +251,8 @@ func (c *check) imports(p *Package) ([]string, error) {
 			problems = append(problems, fmt.Sprintf("%s:%d: imports %q, %s", file, i.Line, i.Path, problem))
 			switch {
 			case hint == "":
-				if quoted := fmt.Sprintf("%q", "!"+file); !slices.Contains(without, quoted) {
-					without = append(without, quoted)
+				if !slices.Contains(unserved, file) {
+					unserved = append(unserved, file)
 				}
 			case !slices.Contains(hints, hint):
 				hints = append(hints, hint)
@@ -219,8 +270,8 @@ func (c *check) imports(p *Package) ([]string, error) {
 	if more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	if len(without) > 0 {
-		hints = append(hints, fmt.Sprintf("add the package that has what is imported to [protos], or leave out what imports it: files = [%s] in [protos.%s]", strings.Join(without, ", "), p.Name))
+	if len(unserved) > 0 {
+		hints = append(hints, fmt.Sprintf("add the package that has what is imported to [protos], or leave out what imports it: %s in [protos.%s]", without(p.Only, unserved, nil), p.Name))
 	}
 	return list, fault.Errorf(fault.Usage, strings.Join(hints, "; "), "%s", text)
 }
@@ -270,7 +321,7 @@ func (c *check) cycles(deps map[string][]string) (name string, err error) {
 			return paths
 		}
 		if cycle := graph.Cycle(slices.Sorted(maps.Keys(p.Files)), of); cycle != nil {
-			return p.Name, fault.Errorf(fault.Usage, fmt.Sprintf(`use another version, or exclude one of them: files = ["!%s"]`, cycle[0]), "its files import each other in a cycle: %s", strings.Join(cycle, " -> "))
+			return p.Name, fault.Errorf(fault.Usage, "use another version, or exclude one of them: "+without(p.Only, cycle[:1], nil), "its files import each other in a cycle: %s", strings.Join(cycle, " -> "))
 		}
 	}
 	if cycle := graph.Cycle(slices.Sorted(maps.Keys(deps)), func(name string) []string { return deps[name] }); cycle != nil {

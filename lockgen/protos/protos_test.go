@@ -20,7 +20,7 @@ func pack(t *testing.T, name string, files map[string]string, asked ...string) *
 		}
 		dir[file] = &fstest.MapFile{Data: []byte(text)}
 	}
-	p, err := Read(t.Context(), name, dir)
+	p, err := Read(t.Context(), name, dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func (u *update) protosTree(a *attempt, errs map[string]error) ([]archive.File, 
 		}
 		sizes[f.Path] = f.Size
 	}
-	if err := protos.Limits(sizes); err != nil {
+	if err := protos.Limits(sizes, a.w.Proto.Only); err != nil {
 		return nil, lock.Cell{}, err
 	}
 	tree, err := archive.TreeHash(files)
@@ -137,7 +137,7 @@ func (u *update) imports(ctx context.Context, all, pending []*plan.Want) ([]fail
 		dir, _, err := i.Tree(ctx, u.Entry(w.Name, w.Version), host.Name)
 		var p *protos.Package
 		if err == nil {
-			p, err = protos.Read(ctx, name, os.DirFS(dir))
+			p, err = protos.Read(ctx, name, os.DirFS(dir), w.Proto.Only)
 		}
 		switch {
 		case ctx.Err() != nil:
