@@ -91,6 +91,9 @@ func MetadataPath(pkg string) string {
 // MaxDocument limits metadata and POMs, in bytes.
 const MaxDocument = 16 << 20
 
+// maxVersions limits the versions of an artifact.
+const maxVersions = 50_000
+
 // Metadata is the maven-metadata.xml of an artifact.
 type Metadata struct {
 	Versions []string  // in the order of the file, without snapshots
@@ -115,9 +118,12 @@ func ParseMetadata(pkg string, data []byte) (*Metadata, error) {
 	if group, artifact := text(doc.Group), text(doc.Artifact); group+":"+artifact != pkg && (group != "" || artifact != "") {
 		return nil, fault.Errorf(fault.Upstream, "ask the operator of the repository", "the metadata of %s is that of %s:%s", pkg, group, artifact)
 	}
+	if n := len(doc.Versioning.Versions); n > maxVersions {
+		return nil, fault.Errorf(fault.Upstream, "ask the operator of the repository", "the metadata of %s has %d versions, more than the limit of %d", pkg, n, maxVersions)
+	}
 	m := &Metadata{}
 	for _, v := range doc.Versioning.Versions {
-		if v = text(v); v != "" && !Snapshot(v) {
+		if v = text(v); v != "" && len(v) <= maxVersion && !Snapshot(v) {
 			m.Versions = append(m.Versions, v)
 		}
 	}

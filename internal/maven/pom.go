@@ -23,6 +23,8 @@ type project struct {
 	section
 	Relocation *relocation `xml:"distributionManagement>relocation"`
 	Profiles   []profile   `xml:"profiles>profile"`
+
+	replaced int // bytes that its properties were replaced by, see interpolate
 }
 
 // A section is what a project and a profile have in common.
@@ -78,6 +80,23 @@ type exclusion struct {
 	Artifact string `xml:"artifactId"`
 }
 
+// check refuses a POM that would take long to resolve.
+func (p *project) check() error {
+	n := 0
+	for _, s := range append([]profile{{section: p.section}}, p.Profiles...) {
+		for _, list := range [][]dependency{s.Managed, s.Dependencies} {
+			n += len(list)
+			for _, d := range list {
+				n += len(d.Exclusions)
+			}
+		}
+	}
+	if n > maxDependencies {
+		return fmt.Errorf("it has %d dependencies and exclusions, more than the limit of %d", n, maxDependencies)
+	}
+	return nil
+}
+
 // fields returns the texts of a dependency that may contain properties.
 func (d *dependency) fields() []*string {
 	list := []*string{&d.Group, &d.Artifact, &d.Version, &d.Type, &d.Classifier, &d.Scope, &d.Optional}
@@ -124,6 +143,9 @@ func (p *properties) UnmarshalXML(d *xml.Decoder, _ xml.StartElement) error {
 func parsePOM(data []byte) (*project, error) {
 	p := &project{}
 	if err := decode(data, p); err != nil {
+		return nil, err
+	}
+	if err := p.check(); err != nil {
 		return nil, err
 	}
 	for _, s := range []*string{&p.Group, &p.Artifact, &p.Version} {
@@ -274,15 +296,20 @@ func jdk(want string, java int) (bool, error) {
 // expression matches a property in a text.
 var expression = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{([^${}]+)\}`) })
 
-// interpolate replaces the properties in a text; undefined ones stay.
+// interpolate replaces the properties in a text; undefined ones stay, and all of
+// them once the POM has had [maxReplaced].
 func (p *project) interpolate(s string) string {
 	for range 20 { // values may contain properties, even themselves
 		changed := false
 		s = expression().ReplaceAllStringFunc(s, func(x string) string {
+			if p.replaced > maxReplaced {
+				return x
+			}
 			v, ok := p.property(x[2 : len(x)-1])
 			if !ok || len(v) > 1000 {
 				return x
 			}
+			p.replaced += len(x) + len(v)
 			changed = true
 			return v
 		})

@@ -32,12 +32,15 @@ type Resolver struct {
 	done map[string]*project // effective, by GROUP:ARTIFACT:VERSION
 }
 
-// Limits of a closure.
+// Limits of a closure, and of a POM.
 const (
-	maxDepth    = 100
-	maxClosure  = 2000
-	maxParents  = 30
-	maxParallel = 8
+	maxDepth        = 100
+	maxClosure      = 2000
+	maxCompared     = 500_000 // versions with ranges
+	maxParents      = 30
+	maxParallel     = 8
+	maxDependencies = 20_000  // with their exclusions; the largest POMs have a quarter of that
+	maxReplaced     = 4 << 20 // bytes of properties, and of what replaces them
 )
 
 // A Node is one artifact of a closure.
@@ -58,7 +61,7 @@ type Node struct {
 // cannot be resolved in the same way for every machine, it is of class
 // [fault.Usage].
 func (r *Resolver) Closure(ctx context.Context, root Coordinate) ([]Node, error) {
-	c := &closing{Resolver: r, seen: map[string]*Node{}, ranges: map[string][]constraint{}}
+	c := &closing{Resolver: r, seen: map[string]*Node{}, ranges: map[string][]constraint{}, required: map[string]bool{}, highest: map[string]string{}}
 	first, of, err := c.relocate(ctx, Node{Coordinate: root, File: true})
 	if err != nil {
 		return nil, err
@@ -92,8 +95,13 @@ type closing struct {
 	nodes   []*Node
 	seen    map[string]*Node
 	ranges  map[string][]constraint // required versions, by key, from all dependencies
-	asks    []ask                   // all dependencies of the nodes
-	joined  bool                    // it is of several roots: see raise
+	// required has those that are in ranges, KEY and RANGE; highest is the version
+	// that was found for a package and a range.
+	required map[string]bool
+	highest  map[string]string
+	compared int   // versions, by within
+	asks     []ask // all dependencies of the nodes
+	joined   bool  // it is of several roots: see raise
 }
 
 // An ask is a dependency of a node that is not left out.
@@ -117,6 +125,9 @@ func (c *closing) below(ctx context.Context, level []pending, depth int) ([]pend
 	var found []*Node
 	for _, p := range level {
 		for _, d := range p.of.Dependencies {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			own := d
 			if depth > 1 { // at depth 1 the effective POM has applied it
 				d = c.manage(d)
@@ -224,10 +235,17 @@ func (c *closing) node(ctx context.Context, by *Node, d dependency) (*Node, erro
 	}
 	if len(want.ranges) > 0 {
 		key := keyOf(n.Coordinate)
-		c.ranges[key] = append(c.ranges[key], want)
-		if n.Version, err = c.within(ctx, n.Package(), want); err != nil {
-			return nil, fmt.Errorf("%s: %w", by.Coordinate, err)
+		if once := key + " " + d.Version; !c.required[once] {
+			c.required[once] = true
+			c.ranges[key] = append(c.ranges[key], want)
 		}
+		once := n.Package() + " " + d.Version
+		if c.highest[once] == "" {
+			if c.highest[once], err = c.within(ctx, n.Package(), want); err != nil {
+				return nil, fmt.Errorf("%s: %w", by.Coordinate, err)
+			}
+		}
+		n.Version = c.highest[once]
 		n.Ranged = want.only() == ""
 	}
 	if Snapshot(n.Version) {
@@ -249,6 +267,9 @@ func (c *closing) within(ctx context.Context, pkg string, want constraint) (stri
 		return "", err
 	}
 	best := ""
+	if c.compared += len(m.Versions); c.compared > maxCompared {
+		return "", fault.Errorf(fault.Usage, "use another version or another source of the plugin", "there are more than %d versions to compare with ranges", maxCompared)
+	}
 	for _, v := range m.Versions {
 		if want.allows(v) && (best == "" || Compare(v, best) > 0) {
 			best = v
@@ -305,6 +326,9 @@ func (r *Resolver) relocate(ctx context.Context, n Node) (Node, *project, error)
 // effective returns a POM with its parents, profiles and imports, interpolated.
 // Path has the POMs that import it.
 func (r *Resolver) effective(ctx context.Context, c Coordinate, path []string) (*project, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	name := c.String()
 	if slices.Contains(path, name) {
 		return nil, misfit(c, "it imports itself: %s", strings.Join(append(path, name), " imports "))
@@ -387,7 +411,11 @@ func (r *Resolver) assemble(ctx context.Context, c Coordinate, path []string) (*
 	if p.Group+":"+p.Artifact+":"+p.Version != c.String() {
 		return nil, fault.Errorf(fault.Integrity, "do not use it: ask the operator of the repository", "the POM of %s says that it is %s:%s:%s", c, p.Group, p.Artifact, p.Version)
 	}
+	p.replaced = 0
 	p.Managed, p.Dependencies = p.interpolated(p.Managed), p.interpolated(p.Dependencies)
+	if p.replaced > maxReplaced {
+		return nil, misfit(c, "its properties are replaced by more than %d bytes", maxReplaced)
+	}
 	if err := r.imports(ctx, &p, path); err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ const maxRounds = 50
 func (r *Resolver) Together(ctx context.Context, roots []Coordinate) (map[string][]Node, error) {
 	raised := map[string]dependency{}
 	for range maxRounds {
-		c := &closing{Resolver: r, seen: map[string]*Node{}, ranges: map[string][]constraint{}, managed: raised, joined: true}
+		c := &closing{Resolver: r, seen: map[string]*Node{}, ranges: map[string][]constraint{}, required: map[string]bool{}, highest: map[string]string{}, managed: raised, joined: true}
 		var level []pending
 		for _, root := range roots {
 			first, of, err := c.relocate(ctx, Node{Coordinate: root, File: true})

@@ -250,8 +250,15 @@ type span struct {
 	withLow, with bool   // whether the bounds themselves are allowed
 }
 
+// maxVersion bounds a version, or ranges of versions, in bytes: what takes long to
+// compare is none.
+const maxVersion = 1000
+
 func parseConstraint(s string) (constraint, error) {
 	s = strings.TrimSpace(s)
+	if len(s) > maxVersion {
+		return constraint{}, fmt.Errorf("a version has at most %d characters, and this one has %d", maxVersion, len(s))
+	}
 	if !strings.ContainsAny(s, "[(") {
 		return constraint{wish: s}, nil
 	}
