@@ -13,7 +13,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -50,18 +52,19 @@ func Find(data []byte, name string, single bool) (Sums, error) {
 	p := sumParser{name: name, single: single}
 	p.signed.any = strings.Contains("\n"+text, "\n"+signedBegin)
 	n := 0
-	var doc any
-	if strings.HasPrefix(strings.TrimSpace(text), "{") || strings.HasPrefix(strings.TrimSpace(text), "[") {
-		if json.Unmarshal([]byte(text), &doc) == nil {
+	if docs := jsonDocuments(text); docs != nil {
+		for _, doc := range docs {
 			p.json(doc, false)
-			text = ""
 		}
+		text = ""
 	}
 	text = joinGroups(pageText(text))
 	for line := range strings.Lines(text) {
 		n++
-		if line, ok := p.signed.line(strings.TrimSpace(line)); ok {
-			p.line(n, hexOfBase64(line))
+		// A mark within the text was put there by joining files.
+		line = strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
+		if line, ok := p.signed.line(line); ok {
+			p.line(n, hexOfBase64(fragment.ReplaceAllString(line, " $1:$2")))
 		}
 	}
 	p.endRecord()
@@ -101,7 +104,27 @@ func Find(data []byte, name string, single bool) (Sums, error) {
 	return s, fmt.Errorf("%w for %s", ErrNoLine, name)
 }
 
-// plainText decodes UTF-16 with a byte order mark.
+// jsonDocuments returns the documents of JSON that a text consists of, such as one
+// a line. It returns nil for other text.
+func jsonDocuments(text string) (docs []any) {
+	if text = strings.TrimSpace(text); !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "[") {
+		return nil
+	}
+	for d := json.NewDecoder(strings.NewReader(text)); ; {
+		var doc any
+		if err := d.Decode(&doc); errors.Is(err, io.EOF) {
+			return docs
+		} else if err != nil {
+			return nil
+		}
+		docs = append(docs, doc)
+	}
+}
+
+// fragment is the digest at the end of a URL, as in a simple index of Python.
+var fragment = regexp.MustCompile(`(?i)#(sha-?(?:256|512))=([0-9a-f]{128}|[0-9a-f]{64})\b`)
+
+// plainText decodes UTF-16 with a byte order mark, and the line ends of old Macs.
 func plainText(data []byte) (string, error) {
 	var order binary.ByteOrder
 	switch {
@@ -123,6 +146,9 @@ func plainText(data []byte) (string, error) {
 	}
 	if i := strings.IndexByte(text, 0); i >= 0 {
 		return "", fmt.Errorf("it is not text: NUL byte at offset %d", i)
+	}
+	if !strings.Contains(text, "\n") {
+		text = strings.ReplaceAll(text, "\r", "\n")
 	}
 	return text, nil
 }
@@ -261,7 +287,8 @@ func (p *sumParser) line(n int, line string) {
 		p.found(n, file, escaped, alg, word)
 		return
 	}
-	p.words(n, p.uncommented(line))
+	// Manifest of Gentoo has the kind of file first.
+	p.words(n, p.uncommented(strings.TrimPrefix(line, "DIST ")))
 }
 
 // uncommented is a line without the comment behind it.
@@ -283,8 +310,11 @@ func (p *sumParser) uncommented(line string) string {
 	return line
 }
 
-// is reports whether a path is that of the file, in any folder.
+// is reports whether a path or a URL is that of the file, in any folder.
 func (p *sumParser) is(file string, escaped bool) bool {
+	if i := strings.IndexAny(file, "?#"); i >= 0 && strings.Contains(file[:i], "://") {
+		file = file[:i]
+	}
 	separators := `/\`
 	if escaped {
 		separators = "/"
@@ -465,14 +495,18 @@ func wordsOf(line string) []string {
 
 // count classifies the words of a line.
 func (p *sumParser) count(line string) (w sumWords) {
-	foreignDigest := false
+	foreignDigest, before := false, false // before: the last word is another algorithm
 	for _, word := range wordsOf(line) {
-		if before, after, ok := strings.Cut(word, ":"); ok && p.is(before, false) {
-			w.ours, word = true, after
+		if name, digest, ok := strings.Cut(word, ":"); ok && p.is(name, false) {
+			w.ours, word = true, digest
 		}
 		hex, other := digestOf(word)
 		digits, alg := algorithms[normal(word)]
+		named := before
+		before = alg && digits == 0
 		switch {
+		case hex != "" && named:
+			foreignDigest = true
 		case hex != "":
 			w.digests = append(w.digests, hex)
 		case other:

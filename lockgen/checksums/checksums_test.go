@@ -179,6 +179,18 @@ func TestFind(t *testing.T) {
 		{"markdown in bold", "* **" + f + "**: `" + h + "`\n", "256"},
 
 		// Contradictions, and what can be read in two ways.
+		{"URL", h + "  https://example.com/dl/" + f + "?raw=true\n" + o + "  https://example.com/b.tar.gz?x=" + f + "\n", "256"},
+		{"URL with its digest", "https://example.com/" + f + "#sha256=" + h + "\nhttps://example.com/b#sha256=" + o + "\n", "256"},
+		{"path with its digest", "../" + f + "#sha512=" + h5 + "\n../b#sha512=" + o5 + "\n", "512"},
+		{"URL with another digest", "https://example.com/" + f + "#md5=" + of(m5[:]) + "\n", none(1)},
+		{"URL in JSON", `{"64bit": {"url": "https://example.com/` + f + `#/x.tgz", "hash": "` + h + `"}, "32bit": {"url": "https://example.com/b", "hash": "` + o + `"}}`, "256"},
+		{"JSON, one a line", `{"name": "` + f + `", "content_type": "application/gzip", "digest": "sha256:` + h + `"}` + "\n" + `{"name": "b", "content_type": "x/y", "digest": "sha256:` + o + `"}` + "\n", "256"},
+		{"JSON, one a line, two digests", `{"name": "` + f + `", "sha256": "` + h + `"}` + "\n" + `{"name": "` + f + `", "sha256": "` + o + `"}` + "\n", "it gives two digests for good.tar.gz"},
+		{"Manifest of Gentoo", "DIST b 12 BLAKE2B " + o5 + " SHA512 " + o5 + "\nDIST " + f + " 12 BLAKE2B " + o5 + " SHA512 " + h5 + "\n", "512"},
+		{"Manifest of Gentoo without SHA", "DIST " + f + " 12 BLAKE2B " + o5 + "\n", none(1)},
+		{"b2sum beside sha512sum", f + " b2 " + o5 + "\n" + f + " sha512 " + h5 + "\n", "512"},
+		{"lines of an old Mac", o + "  b.tar.gz\r" + h + "  " + f + "\r", "256"},
+		{"files with marks put together", "\ufeff" + o + "  b.tar.gz\n\ufeff" + h + "  " + f + "\n", "256"},
 		{"two sums", h + "  " + f + "\n" + o + "  " + f + "\n", "lines 1 and 2 give two digests for good.tar.gz"},
 		{"two sums of SHA-512", h5 + "  " + f + "\n\nSHA512(" + f + ")= " + o5 + "\n", "lines 1 and 3 give two digests"},
 		{"two folders", h + "  linux/" + f + "\n" + o + "  darwin/" + f + "\n", "lines 1 and 2 give two digests"},
