@@ -1,7 +1,9 @@
 package git
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -34,5 +36,42 @@ func TestGitEnv(t *testing.T) {
 	slices.Sort(want)
 	if slices.Sort(got); !slices.Equal(got, want) {
 		t.Errorf("%v reach git, expected %v", got, want)
+	}
+}
+
+// TestWorkTree: a repository apart from its work tree is found by the variables that
+// name both; another repository around the lock, and GIT_DIR alone, are as before.
+func TestWorkTree(t *testing.T) {
+	program := testenv.Program(t, "git")
+	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
+	t.Setenv("GIT_CEILING_DIRECTORIES", t.TempDir())
+	dir, tree, other := filepath.Join(t.TempDir(), "repository"), t.TempDir(), t.TempDir()
+	run := func(work string, args ...string) {
+		cmd := exec.CommandContext(t.Context(), program, append([]string{"--git-dir", dir, "--work-tree", work, "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	name := filepath.Join(tree, "sub", "plugins.lock.toml")
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte("not a lock\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(tree, "init", "--quiet")
+	run(tree, "add", name)
+	run(tree, "commit", "--quiet", "--message", "one")
+	for _, tt := range []struct{ dir, tree, name, want string }{
+		{dir, tree, name, "HEAD:plugins.lock.toml"}, // it was read
+		{dir, "", name, "is not in a git repository"},
+		{"", tree, name, "is not in a git repository"},
+		{dir, tree, filepath.Join(other, "plugins.lock.toml"), "is not in a git repository"},
+	} {
+		t.Setenv("GIT_DIR", tt.dir)
+		t.Setenv("GIT_WORK_TREE", tt.tree)
+		if _, err := Lock(t.Context(), tt.name, "HEAD"); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("GIT_DIR=%s GIT_WORK_TREE=%s: %v, want %q", tt.dir, tt.tree, err, tt.want)
+		}
 	}
 }

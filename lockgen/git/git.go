@@ -29,26 +29,33 @@ func Lock(ctx context.Context, name, from string) (*lock.Lock, error) {
 		return nil, fault.Errorf(fault.Usage, "give a revision, such as HEAD~1 or main, or a file", "%q is not a revision", from)
 	}
 	dir, base := filepath.Dir(name), filepath.Base(name)
-	if _, err := Run(ctx, dir, "rev-parse", "--git-dir"); err != nil {
+	env := gitEnv()
+	if _, err := runIn(ctx, dir, env, "rev-parse", "--git-dir"); err != nil {
 		if fault.Of(err) == fault.Machine || ctx.Err() != nil {
 			return nil, err
 		}
-		return nil, fault.Errorf(fault.Machine, "give the other lock as a file: lockgen diff FILE", "%s is not in a git repository: %w", name, err)
+		env = append(env, workTree()...)
+		if out, inside := runIn(ctx, dir, env, "rev-parse", "--is-inside-work-tree"); inside == nil && string(bytes.TrimSpace(out)) == "true" {
+			err = nil
+		}
+		if err != nil {
+			return nil, fault.Errorf(fault.Machine, "give the other lock as a file: lockgen diff FILE", "%s is not in a git repository: %w", name, err)
+		}
 	}
-	if _, err := Run(ctx, dir, "rev-parse", "--quiet", "--verify", "--end-of-options", from+"^{tree}"); err != nil {
+	if _, err := runIn(ctx, dir, env, "rev-parse", "--quiet", "--verify", "--end-of-options", from+"^{tree}"); err != nil {
 		if ctx.Err() != nil {
 			return nil, err
 		}
 		return nil, fault.Errorf(fault.Usage, "give a revision, such as HEAD~1 or main, or a file", "%q is neither a file nor a revision that git knows", from)
 	}
-	listed, err := Run(ctx, dir, "ls-tree", "--name-only", from+"^{tree}", "--", base)
+	listed, err := runIn(ctx, dir, env, "ls-tree", "--name-only", from+"^{tree}", "--", base)
 	if err != nil {
 		return nil, err
 	}
 	if len(bytes.TrimSpace(listed)) == 0 {
 		return nil, nil
 	}
-	data, err := Run(ctx, dir, "cat-file", "blob", from+":./"+base)
+	data, err := runIn(ctx, dir, env, "cat-file", "blob", from+":./"+base)
 	if err != nil {
 		return nil, err
 	}
@@ -82,15 +89,33 @@ var passing = []string{
 	"GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT", "GIT_SSL_KEY", "GIT_SSL_NO_VERIFY", "GIT_ALLOW_PROTOCOL", "GIT_PROTOCOL_FROM_USER", "GIT_NO_LAZY_FETCH",
 }
 
+// workTree returns the variables that name a repository apart from its work tree,
+// as absolute paths: they count for a folder that is in no other repository. It
+// returns nil unless both are set, since a hook sets GIT_DIR for any folder.
+func workTree() (env []string) {
+	for _, key := range []string{"GIT_DIR", "GIT_WORK_TREE"} {
+		path, err := filepath.Abs(os.Getenv(key))
+		if os.Getenv(key) == "" || err != nil {
+			return nil
+		}
+		env = append(env, key+"="+path)
+	}
+	return env
+}
+
 // Run runs git in a folder and returns what it prints.
 func Run(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	return runIn(ctx, dir, gitEnv(), args...)
+}
+
+func runIn(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
 	path, err := exec.LookPath("git")
 	if err != nil {
 		return nil, fault.Missingf(fault.Machine, "install git, or give the other lock as a file", "git is not on PATH")
 	}
 	out, talk, err := child.Output(ctx, func(ctx context.Context) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, path, args...)
-		cmd.Dir, cmd.Env = dir, gitEnv()
+		cmd.Dir, cmd.Env = dir, env
 		return cmd
 	}, gitTime, lock.MaxSize)
 	var exit *exec.ExitError
