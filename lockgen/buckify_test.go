@@ -275,6 +275,8 @@ func TestBuckifyRefuses(t *testing.T) {
 		{name: "folder called .proto", files: map[string]string{"x.proto/y.proto": "package y;"}, class: 0},
 		{name: "BUCK that does not parse", files: map[string]string{"b/BUCK": "proto_library(\n    name = \"b\"\n    srcs = [],\n)\n"}, class: fault.Usage, words: []string{"b/BUCK:3:5: it does not parse: syntax error near srcs", "left alone"}},
 		{name: "BUCK without an end", files: map[string]string{"b/BUCK": "x = [\n    1,\n\n"}, class: fault.Usage, words: []string{"b/BUCK:2:7: it does not parse"}},
+		{name: "BUCK in latin-1", files: map[string]string{"b/BUCK": "x = 1\ny = 2  # ö caf\xe9\n"}, class: fault.Usage, words: []string{"b/BUCK:2:15: it is not UTF-8: byte 0xe9", "save it as UTF-8"}},
+		{name: "BUCK with a byte order mark", files: map[string]string{"b/BUCK": "\xef\xbb\xbfx = 1\n"}, class: fault.Usage, words: []string{"b/BUCK:1:1: it begins with a byte order mark", "without that mark"}},
 		{name: "BUCK that is a folder", files: map[string]string{"b/BUCK/x": ""}, class: fault.Usage, words: []string{"b/BUCK: it is a folder", "rename it"}},
 		{name: "loop of links", more: func(t *testing.T, dir string) { link(t, "loop.proto", dir+"/b/loop.proto") }, class: fault.Machine, words: []string{"b/loop.proto", "correct or remove b/loop.proto"}},
 		{name: "link to nothing", more: func(t *testing.T, dir string) { link(t, "nothing", dir+"/b/x.proto") }, class: fault.Machine, words: []string{"b/x.proto", "correct or remove b/x.proto"}},

@@ -49,6 +49,24 @@ type rule struct {
 // at is FILE:LINE.
 func (b *buildFile) at(r *rule) string { return fmt.Sprintf("%s:%d", b.path, r.line) }
 
+// encoding refuses a BUCK file that Buck2 cannot read as text. The parser takes
+// any bytes.
+func encoding(where string, data []byte) *problem {
+	if bytes.HasPrefix(data, []byte("\ufeff")) {
+		return &problem{class: fault.Usage, where: where + placed(1, 1), message: "it begins with a byte order mark", hint: "save it as UTF-8 without that mark"}
+	}
+	for at := 0; at < len(data); {
+		r, n := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && n == 1 {
+			begin := bytes.LastIndexByte(data[:at], '\n') + 1
+			line, col := 1+bytes.Count(data[:at], []byte("\n")), 1+utf8.RuneCount(data[begin:at])
+			return &problem{class: fault.Usage, where: where + placed(line, col), message: fmt.Sprintf("it is not UTF-8: byte 0x%02x", data[at]), hint: "save it as UTF-8"}
+		}
+		at += n
+	}
+	return nil
+}
+
 // position returns the line and the column of a parse error. The parser counts
 // from the end of the token that it does not expect, and ends every file with a
 // line of its own.
@@ -66,6 +84,9 @@ func position(bad build.ParseError, data []byte) (line, col int) {
 
 // parseBuild parses a BUCK file.
 func parseBuild(where string, data []byte) (*buildFile, *problem) {
+	if bad := encoding(where, data); bad != nil {
+		return nil, bad
+	}
 	file, err := build.ParseDefault(where, slices.Clip(data))
 	var bad build.ParseError
 	if errors.As(err, &bad) {
