@@ -19,23 +19,31 @@ func MatchAbove(pattern, name string) bool {
 }
 
 // match compares parts. With above, the pattern may match only the first parts
-// of the name.
+// of the name. Of several ** only the last one is tried with more folders: what is
+// before it matched as early as it can. So no pattern takes long.
 func match(pattern, name []string, above bool) bool {
-	for ; len(pattern) > 0; pattern, name = pattern[1:], name[1:] {
-		if pattern[0] == "**" {
-			for i := range len(name) + 1 {
-				if match(pattern[1:], name[i:], above) {
-					return true
-				}
-			}
-			return false
-		}
-		if len(name) == 0 {
-			return false
-		}
-		if ok, err := path.Match(pattern[0], name[0]); !ok || err != nil {
+	p, n := 0, 0
+	after, from := -1, 0 // the last **, and the first folder behind what it matches
+	for {
+		switch {
+		case p == len(pattern) && (above || n == len(name)):
+			return true
+		case p < len(pattern) && pattern[p] == "**":
+			p++
+			after, from = p, n
+		case p < len(pattern) && n < len(name) && one(pattern[p], name[n]):
+			p, n = p+1, n+1
+		case after >= 0 && from < len(name):
+			from++
+			p, n = after, from
+		default:
 			return false
 		}
 	}
-	return above || len(name) == 0
+}
+
+// one compares one part.
+func one(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
 }

@@ -233,6 +233,7 @@ func TestDocumentBehaviours(t *testing.T) {
 		{name: "503 once", faults: []fake.Fault{fake.Status(503, "Retry-After", "-5").Once()}, requests: 2},
 		{name: "500 always", faults: []fake.Fault{fake.Status(500)}, class: fault.Upstream, parts: []string{"4 attempts"}, requests: 4},
 		{name: "login page", faults: []fake.Fault{fake.HTML()}, class: fault.Upstream, parts: []string{"looks like HTML"}, requests: 1},
+		{name: "login page instead of anything", faults: []fake.Fault{fake.HTML()}, accept: "*/*", class: fault.Upstream, parts: []string{"expected a document, got what looks like HTML"}, requests: 1},
 		{name: "a page where pages are welcome", faults: []fake.Fault{fake.HTML()}, accept: page, requests: 1},
 		{name: "truncated once", faults: []fake.Fault{fake.Truncate(5).Once()}, requests: 2},
 		{name: "truncated always", faults: []fake.Fault{fake.Truncate(5)}, class: fault.Upstream, parts: []string{"ended early"}, requests: 4},

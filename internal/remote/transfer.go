@@ -3,6 +3,7 @@ package remote
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -619,7 +620,7 @@ func (c *Client) documentOf(ctx context.Context, r *request, accept string, limi
 			return &failure{class: fault.Upstream, hint: "ask the operator of the server or of the proxy, or use a mirror", err: fmt.Errorf("the document has the encoding %q, which was not requested%s", plain.Line(a.Header.Get("Content-Encoding"), 40), via(a.chain))}
 		case looksLikeHTML(body) && !strings.Contains(accept, "html"):
 			return &failure{class: fault.Upstream, hint: "open the address in a browser, and check the proxy and the credential",
-				err: fault.About(fault.AboutProxy, fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", accept, via(a.chain)))}
+				err: fault.About(fault.AboutProxy, fmt.Errorf("expected %s, got what looks like HTML (a proxy or login page?)%s", cmp.Or(strings.TrimPrefix(accept, "*/*"), "a document"), via(a.chain)))}
 		}
 		cond.keep(a, body)
 		return nil
