@@ -83,6 +83,12 @@ func release(version string) ([]Number, bool) {
 // releaseForm finds releases with three numbers in specifiers and markers.
 var releaseForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b([0-9]+\.[0-9]+)\.([0-9]{1,4})\b`) })
 
+// shortForm finds specifiers in which a series stands for its first release, and
+// later ones differ from it.
+var shortForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:(?:^|,) *|python_full_version *)(?:>|<=|===|==|!=) *["']?([0-9]+\.[0-9]+)(?:["', ]|$)`)
+})
+
 // Turns lists the patch numbers of a series of Python ("3.11") at which the
 // result of a Requires-Python or a marker may change: those that the texts
 // name, and their neighbours, sorted.
@@ -92,6 +98,13 @@ func Turns(series string, texts ...string) []int {
 		for _, m := range releaseForm().FindAllStringSubmatch(text, -1) {
 			if n, err := strconv.Atoi(m[2]); err == nil && m[1] == series {
 				turns = append(turns, max(n-1, 0), n, n+1)
+			}
+		}
+	}
+	for _, text := range texts {
+		for _, m := range shortForm().FindAllStringSubmatch(text, -1) {
+			if m[1] == series {
+				turns = append(turns, 0, 1)
 			}
 		}
 	}

@@ -5,4 +5,6 @@ from pip._internal.commands import create_command
 
 values = create_command("install").parser.get_default_values()
 keys = "index_url no_index cert client_cert proxy keyring_provider"
-print(json.dumps({key: getattr(values, key, None) for key in keys.split()}))
+said = {key: getattr(values, key, None) for key in keys.split()}
+said["no_index"] = bool(said["no_index"])  # a number if a file has it
+print(json.dumps(said))

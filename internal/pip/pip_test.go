@@ -95,6 +95,11 @@ func TestIndex(t *testing.T) {
 	conf := filepath.Join(home, "chosen.conf")
 	fake.Write(t, conf, "[global]\nindex-url = https://me:SECRET@file.example.com/simple\n")
 	t.Setenv("PIP_CONFIG_FILE", conf)
+	fake.Write(t, conf+".none", "[global]\nindex-url = https://file.example.com/simple\nno-index = true\n")
+	t.Setenv("PIP_CONFIG_FILE", conf+".none")
+	_, err = index()
+	fake.WantFault(t, err, fault.Machine, "no-index")
+	t.Setenv("PIP_CONFIG_FILE", conf)
 	if url, err = index(); err != nil || url != "https://me:SECRET@file.example.com/simple" {
 		t.Errorf("from a file: %q, %v", url, err)
 	}

@@ -40,6 +40,8 @@ func TestSeries(t *testing.T) {
 		{"newest", "", []string{"dep"}, "dep-2.0 newest-1.0", "3.11.1 3.11.5", ""},
 		{"two", "", []string{`lib<2; python_full_version < "3.11.4"`, `lib>=2; python_full_version >= "3.11.4"`}, "", "", "its patch releases need different wheels, lib-1.0-py3-none-any.whl for 3.11.3 and lib-2.0"},
 		{"ties", "", []string{`tied; python_full_version < "3.11.4"`}, "", "", "tied 1.0, which other patch releases need, requires Python <3.11.4"},
+		{"short", ">3.11", nil, "short-1.0", "3.11.0", ""},
+		{"short-first", "<=3.11", nil, "short_first-1.0", "3.11.1", ""},
 		{"never", ">=3.12", nil, "", "", "never 1.0 requires Python >=3.12"},
 		{"gone", "", []string{`gone-too; python_full_version < "3.11.4"`}, "", "", "the index has no package gone-too"},
 	} {
