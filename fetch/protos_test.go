@@ -74,3 +74,37 @@ func TestProtosDamaged(t *testing.T) {
 		t.Error("the cache was not repaired")
 	}
 }
+
+// TestProtosChanged: what the lock says of the files of a package is compared with them
+// on a warm cache as on a cold one.
+func TestProtosChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.protos()
+	file := filepath.Join(w.dir, lock.FileName)
+	honest, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.must("protos", "--out", filepath.Join(t.TempDir(), "protos"))
+	begin := strings.Index(string(honest), "[protos.")
+	warm := w.cache
+	for name, tt := range map[string]struct{ from, to string }{
+		"another file":   {`"x.proto"`, `"y.proto"`},
+		"one more":       {`"x.proto"`, `"x.proto", "y.proto"`},
+		"another folder": {`"acme" = {`, `"evil" = {`},
+		"another root":   {"trust = ", "root = \"acme\"\ntrust = "},
+		"a part":         {"trust = ", "only = [\"**/y.proto\"]\ntrust = "},
+	} {
+		changed := strings.Replace(string(honest)[begin:], tt.from, tt.to, 1)
+		if changed == string(honest)[begin:] {
+			t.Fatal(name)
+		}
+		fake.Write(t, file, string(honest)[:begin]+changed)
+		for _, w.cache = range []string{warm, filepath.Join(t.TempDir(), "cold")} {
+			if status, stdout, stderr := w.fetch("protos", "--out", filepath.Join(t.TempDir(), "protos")); status != int(fault.Lock) && status != int(fault.Integrity) {
+				t.Errorf("%s, %s: exit %d\n%s%s", name, filepath.Base(w.cache), status, stdout, stderr)
+			}
+		}
+	}
+}

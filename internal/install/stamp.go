@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +43,9 @@ func (i *Installer) stamp(e *lock.Entry, served string, cell lock.Cell) string {
 	fmt.Fprintf(h, "%s\n%q %q %q\n%q %q %q\n", cell.Tree, e.Locked.Source, e.Locked.Package, e.Version, cell.Binary, e.Locked.Args, e.Locked.Main)
 	if e.Locked.IsProtos() {
 		fmt.Fprintf(h, "protos %q %q\n", e.Locked.Root, e.Locked.Only)
+		for _, name := range slices.Sorted(maps.Keys(e.Locked.Folders)) {
+			fmt.Fprintf(h, "folder %q %q\n", name, e.Locked.Folders[name].Files)
+		}
 	}
 	for _, key := range e.Locked.FilesFor(served) {
 		f, proof := e.Locked.Files[key], Proof(e, key)

@@ -192,7 +192,8 @@ func List(ctx context.Context, s *store.Store, d store.Digest, f *os.File, v *lo
 		if err != nil {
 			return nil, err
 		}
-		return Protos(v.Root, v.Only, c.Files), nil
+		list := Protos(v.Root, v.Only, c.Files)
+		return list, checkFolders(v, list)
 	}
 	list, err := files(v, key, platform, func(k *Kind, _ string, a Artifact) (*Content, error) { return k.Scan(ctx, s, d, f, a) })
 	if err == nil {
