@@ -45,6 +45,10 @@ func attributed(text []byte, file string) bool {
 			continue
 		}
 		if pattern := strings.TrimPrefix(strings.TrimPrefix(fields[0], "**"), "/"); pattern != file && fields[0] != AttributePattern(file) {
+			// A later pattern of many files counts if it takes the line ends away.
+			if match, err := filepath.Match(pattern, file); err == nil && match && slices.Contains(fields[1:], "eol=crlf") {
+				kept = false
+			}
 			continue
 		}
 		switch said := fields[1:]; {
