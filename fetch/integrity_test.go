@@ -246,6 +246,7 @@ func TestFlippedMirror(t *testing.T) {
 			s.mirrors("*", "oci-layout:"+dir)
 			s.fault(s.path, fake.Status(http.StatusNotFound))
 			blob := filepath.Join(dir, "blobs", "sha256", sum256(s.body))
+			s.path = blob // the message must name it
 			tried, held := 0, 0
 			flips(s.body, tries(kind), func(i int, bad []byte) {
 				fake.Write(t, blob, string(bad))
