@@ -4,12 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
 // CopyTree copies the files of folder src into dst, which is created if needed

@@ -2,10 +2,11 @@ package archive
 
 import (
 	"fmt"
-	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"io"
 	"os"
 	"strings"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
 // A tree has files only, so a link becomes a copy of the file that it leads to.

@@ -3,11 +3,12 @@ package lock
 import (
 	"errors"
 	"fmt"
-	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"path"
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // MavenLib is the folder of a tree with the jars, by key, of a plugin that Java

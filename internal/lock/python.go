@@ -3,11 +3,12 @@ package lock
 import (
 	"errors"
 	"fmt"
-	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // DefaultPython has the interpreters to lock Python plugins for if the manifest

@@ -6,12 +6,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"github.com/birbparty/buck2-protobuf/internal/filestat"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/filestat"
 )
 
 // TestRepairInUse: a damaged tree that a process uses is not taken from it; its
