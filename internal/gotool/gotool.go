@@ -123,7 +123,7 @@ func (g *Client) Version(ctx context.Context) (string, error) {
 func goSays(ctx context.Context, path string, env []string, names ...string) (map[string]string, error) {
 	out, err := proc.Command{
 		Name: path + " env", Path: path, Args: append([]string{"env", "-json"}, names...), Dir: proc.Nowhere(),
-		Env: env, Timeout: time.Minute, Class: fault.Machine, Hint: noGo,
+		Env: env, Timeout: time.Minute, Class: fault.Machine, Hint: `make this work, or install another Go, 1.21 or later: go env`,
 	}.Run(ctx)
 	if err != nil {
 		return nil, err

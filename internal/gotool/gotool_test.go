@@ -50,6 +50,9 @@ func TestFindGo(t *testing.T) {
 	fake.WantFault(t, err, fault.Machine, "is it Go?")
 	_, err = find(map[string]string{"go": "complain no such thing"})
 	fake.WantFault(t, err, fault.Machine, "no such thing")
+	if !strings.HasSuffix(fault.Hint(err), ": go env") {
+		t.Errorf("hint %q", fault.Hint(err))
+	}
 	g, err := find(map[string]string{"go": `print {"GOVERSION": "go1.26.7"}`})
 	if err != nil {
 		t.Fatal(err)
