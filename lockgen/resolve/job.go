@@ -28,6 +28,8 @@ import (
 
 // A job is the way of a plugin version through its sources.
 type job struct {
+	name       string // of all candidates, as is the language of a runtime
+	language   string
 	root       *plan.Want // the first candidate before the version was chosen
 	candidates []*plan.Want
 	at         int
@@ -55,7 +57,7 @@ type job struct {
 }
 
 func newJob(candidates ...*plan.Want) *job {
-	return &job{root: candidates[0], candidates: candidates, picked: queue.NewFlag(), usable: queue.NewFlag(), asked: queue.NewFlag(), done: queue.NewFlag()}
+	return &job{name: candidates[0].Name, language: candidates[0].Language, root: candidates[0], candidates: candidates, picked: queue.NewFlag(), usable: queue.NewFlag(), asked: queue.NewFlag(), done: queue.NewFlag()}
 }
 
 // jobs returns a job for each want. A range that may change may do so in each
@@ -84,7 +86,7 @@ func (u *update) jobs(pending []*plan.Want) []*job {
 func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 	w := c.now()
 	for _, other := range jobs {
-		name := other.candidates[0].Name
+		name := other.name
 		if other == c || !slices.Contains(w.Needs(), name) && !slices.Contains(w.Follows(), name) {
 			continue
 		}

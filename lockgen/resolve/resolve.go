@@ -697,7 +697,7 @@ func (u *update) claim(ctx context.Context, jobs []*job, c *job) bool {
 		if other == c {
 			break
 		}
-		if other.candidates[0].Name == w.Name && !other.picked.Wait(ctx) {
+		if other.name == w.Name && !other.picked.Wait(ctx) {
 			return false
 		}
 	}

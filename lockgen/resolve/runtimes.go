@@ -55,7 +55,7 @@ func (c *job) fit(jobs []*job) []failure {
 	}
 	others := slices.Clone(c.kept)
 	for _, other := range jobs {
-		if slices.Contains(w.Follows(), other.candidates[0].Name) {
+		if slices.Contains(w.Follows(), other.name) {
 			others = append(others, other.now())
 		}
 	}
@@ -101,7 +101,7 @@ func (c *job) beside(ctx context.Context, jobs []*job) (ok bool) {
 	c.picked.Open()
 	w.Beside, w.Consents = nil, nil
 	for _, other := range jobs {
-		if other == c || other.candidates[0].Language != w.Language {
+		if other == c || other.language != w.Language {
 			continue
 		}
 		if !other.picked.Wait(ctx) {

@@ -47,7 +47,7 @@ func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 	})
 	t.protoc = sync.OnceValue(func() *install.Program {
 		for _, c := range jobs {
-			if c.candidates[0].Name == "protoc" && !c.done.Wait(ctx) {
+			if c.name == "protoc" && !c.done.Wait(ctx) {
 				return nil
 			}
 		}
