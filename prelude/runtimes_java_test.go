@@ -2,8 +2,6 @@ package prelude_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,26 +20,10 @@ func TestRuntimesJava(t *testing.T) {
 	if !ok {
 		t.Skip("the lock has no name for this machine")
 	}
-	own, _, err := lock.Read(filepath.Join(bucktest.Root(t), lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, protoc, _, err := own.Find("protoc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	bucktest.Write(t, dir, map[string]string{"plugins.toml": fmt.Sprintf("platforms = [%q]\n\n[plugins]\nprotoc = %q\nprotoc-gen-grpc-java = \"1.76.0\"\n\n[runtimes]\njava = [\"protobuf-java\", \"grpc==1.76.0\"]\n\n[policy]\npublisher-times = [\"maven\"]\n",
+	protoc := ownVersions(t, "protoc")["protoc"]
+	tables := lockedTables(t, "\n[plugins.protoc-gen-grpc-java.", map[string]string{"plugins.toml": fmt.Sprintf("platforms = [%q]\n\n[plugins]\nprotoc = %q\nprotoc-gen-grpc-java = \"1.76.0\"\n\n[runtimes]\njava = [\"protobuf-java\", \"grpc==1.76.0\"]\n\n[policy]\npublisher-times = [\"maven\"]\n",
 		host.Name, protoc)})
-	lockgen := filepath.Join(t.TempDir(), "lockgen")
-	command(t, bucktest.Root(t), "go", "build", "-o", lockgen, "./lockgen")
-	command(t, dir, lockgen, "update", "--no-smoke")
-	locked, err := os.ReadFile(filepath.Join(dir, lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, tables, _ := strings.Cut(string(locked), "\n[plugins.protoc-gen-grpc-java.")
-	p := scratch(t, "\n[plugins.protoc-gen-grpc-java."+tables, map[string]string{
+	p := scratch(t, tables, map[string]string{
 		".buckconfig":               scratchConfig + "[buck2_protobuf]\nruntimes = java\n",
 		"toolchains/BUCK":           compiledToolchains,
 		"toolchains/java.bzl":       jdkToolchain,
@@ -108,24 +90,11 @@ class Messages {
 	if got, want := p.Must("run", "//api:messages"), "scratch.M false\n"; got != want {
 		t.Errorf("program printed %q, want %q: messages need no gRPC", got, want)
 	}
-	// What does not fit is told before anything is compiled, with the command.
-	text, err := os.ReadFile(filepath.Join(p.Dir, lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	fits := `fits = ["protoc@` + protoc + `"]`
-	for _, tt := range []struct {
-		change *strings.Replacer
-		says   string
-	}{
-		{strings.NewReplacer(fits, `fits = ["protoc@29.3"]`), " is locked for the code of protoc 29.3, and not for that of protoc " + protoc + ". Run: lockgen update"},
-		{strings.NewReplacer(fits, "", "[runtimes.java.protobuf-java.", "[runtimes.java.other."), "needs the library protobuf-java, which is not locked. Run: lockgen add runtimes/java/protobuf-java"},
-	} {
-		bucktest.Write(t, p.Dir, map[string]string{lock.FileName: tt.change.Replace(string(text))})
-		expect(t, p.Fails("build", "//api:messages"), "root//api:a_java-gen: ", tt.says)
-	}
+	expectMisfits(t, p, "//api:messages", "root//api:a_java-gen: ", map[string]*strings.Replacer{
+		" is locked for the code of protoc 29.3, and not for that of protoc " + protoc + ". Run: lockgen update": strings.NewReplacer(protocFits(protoc), `fits = ["protoc@29.3"]`),
+		"needs the library protobuf-java, which is not locked. Run: lockgen add runtimes/java/protobuf-java":     strings.NewReplacer(protocFits(protoc), "", "[runtimes.java.protobuf-java.", "[runtimes.java.other."),
+	})
 	// Libraries of the user's own replace them, for one target or for all.
-	bucktest.Write(t, p.Dir, map[string]string{lock.FileName: string(text)})
 	p.Build("//api:own_java")
 	bucktest.Write(t, p.Dir, map[string]string{
 		"toolchains/BUCK": strings.Replace(compiledToolchains, "protobuf_plugins(lock = lock)", `protobuf_plugins(lock = lock, runtimes = {"java": ["root//own:protobuf"]})`, 1),

@@ -22,35 +22,17 @@ func TestRuntimesNPM(t *testing.T) {
 	if !ok {
 		t.Skip("the lock has no name for this machine")
 	}
-	own, _, err := lock.Read(filepath.Join(bucktest.Root(t), lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	version := func(name string) string {
-		_, version, _, err := own.Find(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return version
-	}
-	dir := t.TempDir()
+	plugins := []string{"node", "protoc-gen-es", "ts-proto"}
+	version := ownVersions(t, plugins...)
 	manifest := fmt.Sprintf("platforms = [%q]\n\n[plugins]\n", host.Name)
-	for _, name := range []string{"node", "protoc-gen-es", "ts-proto"} {
-		manifest += fmt.Sprintf("%s = %q\n", name, version(name))
+	for _, name := range plugins {
+		manifest += fmt.Sprintf("%s = %q\n", name, version[name])
 	}
-	bucktest.Write(t, dir, map[string]string{"plugins.toml": manifest + "tsc = \"5.9.3\"\n\n[runtimes]\ntypescript = [\"@bufbuild/protobuf\", \"@connectrpc/connect\"]\n"})
-	lockgen := filepath.Join(t.TempDir(), "lockgen")
-	command(t, bucktest.Root(t), "go", "build", "-o", lockgen, "./lockgen")
-	command(t, dir, lockgen, "update", "--no-smoke")
-	locked, err := os.ReadFile(filepath.Join(dir, lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, tables, _ := strings.Cut(string(locked), "\n[plugins.tsc.")
+	tables := lockedTables(t, "\n[plugins.tsc.", map[string]string{"plugins.toml": manifest + "tsc = \"5.9.3\"\n\n[runtimes]\ntypescript = [\"@bufbuild/protobuf\", \"@connectrpc/connect\"]\n"})
 	if !strings.Contains(tables, "\n[runtimes.typescript.connectrpc-connect.") {
-		t.Fatalf("the lock is\n%s", locked)
+		t.Fatalf("the lock ends with\n%s", tables)
 	}
-	p := scratch(t, "\n[plugins.tsc."+tables, map[string]string{
+	p := scratch(t, tables, map[string]string{
 		".buckconfig":     scratchConfig + "[buck2_protobuf]\nruntimes = typescript\n",
 		"api/greet.proto": greetProto,
 		"api/BUCK": `
@@ -105,7 +87,7 @@ export const n: number = create(NameSchema, { name: "x" }).name;
 	expect(t, p.Fails("test", "//api:wrong_check"), "TS2322")
 	expect(t, p.Fails("test", "//api:alone_check"), "Cannot find module '@bufbuild/protobuf/codegenv2'")
 	// What does not fit is told before anything is generated, with the command.
-	expect(t, p.Fails("build", "//api:old_ts"), "is locked for the code of protoc-gen-es "+version("protoc-gen-es")+" and ts-proto "+version("ts-proto")+", and not for that of protoc-gen-es 1.10.0. Run: lockgen update")
+	expect(t, p.Fails("build", "//api:old_ts"), "is locked for the code of protoc-gen-es "+version["protoc-gen-es"]+" and ts-proto "+version["ts-proto"]+", and not for that of protoc-gen-es 1.10.0. Run: lockgen update")
 	text, err := os.ReadFile(filepath.Join(p.Dir, lock.FileName))
 	if err != nil {
 		t.Fatal(err)

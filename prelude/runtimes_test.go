@@ -35,30 +35,10 @@ func TestRuntimes(t *testing.T) {
 			interpreters = append(interpreters, other)
 		}
 	}
-	own, _, err := lock.Read(filepath.Join(bucktest.Root(t), lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, protoc, _, err := own.Find("protoc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, tools, _, err := own.Find("grpcio-tools")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	bucktest.Write(t, dir, map[string]string{"plugins.toml": fmt.Sprintf("platforms = [%q]\npython = %s\n\n[plugins]\nprotoc = %q\ngrpcio-tools = %q\n\n[runtimes]\npython = [\"protobuf\", \"grpcio==%s\"]\n",
+	version := ownVersions(t, "protoc", "grpcio-tools")
+	protoc, tools := version["protoc"], version["grpcio-tools"]
+	tables := lockedTables(t, "\n[runtimes.", map[string]string{"plugins.toml": fmt.Sprintf("platforms = [%q]\npython = %s\n\n[plugins]\nprotoc = %q\ngrpcio-tools = %q\n\n[runtimes]\npython = [\"protobuf\", \"grpcio==%s\"]\n",
 		host.Name, lock.PrintList(interpreters), protoc, tools, tools)})
-	lockgen := filepath.Join(t.TempDir(), "lockgen")
-	command(t, bucktest.Root(t), "go", "build", "-o", lockgen, "./lockgen")
-	command(t, dir, lockgen, "update", "--no-smoke")
-	locked, err := os.ReadFile(filepath.Join(dir, lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, tables, _ := strings.Cut(string(locked), "\n[runtimes.")
-	tables = "\n[runtimes." + tables
 	p := scratch(t, tables, map[string]string{
 		".buckconfig":               scratchConfig + "[buck2_protobuf]\nruntimes = python\n",
 		"toolchains/BUCK":           compiledToolchains,
@@ -110,24 +90,63 @@ print(a_pb2.M.DESCRIPTOR.full_name, importlib.util.find_spec("grpc"))
 	if got, want := p.Must("run", "//api:messages"), "scratch.M None\n"; got != want {
 		t.Errorf("program printed %q, want %q: messages need no gRPC", got, want)
 	}
-	// What does not fit is told before anything is compiled, with the command.
+	expectMisfits(t, p, "//api:messages", "root//api:a_py-gen: ", map[string]*strings.Replacer{
+		" is locked for the code of protoc 29.3, and not for that of protoc " + protoc + ". Run: lockgen update": strings.NewReplacer(protocFits(protoc), `fits = ["protoc@29.3"]`),
+		"needs the library protobuf, which is not locked. Run: lockgen add runtimes/python/protobuf":             strings.NewReplacer(protocFits(protoc), "", "[runtimes.python.protobuf.", "[runtimes.python.other."),
+	})
+	p.Build("//api:own_py[code]")
+}
+
+// ownVersions are the versions of plugins in our own lock.
+func ownVersions(t *testing.T, names ...string) map[string]string {
+	t.Helper()
+	own, _, err := lock.Read(filepath.Join(bucktest.Root(t), lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, name := range names {
+		if _, versions[name], _, err = own.Find(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return versions
+}
+
+// lockedTables has lockgen lock a new folder with some files, the plugins.toml among
+// them, and returns the tables of the lock, from the one that begins with header on.
+func lockedTables(t *testing.T, header string, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	bucktest.Write(t, dir, files)
+	lockgen := filepath.Join(t.TempDir(), "lockgen")
+	command(t, bucktest.Root(t), "go", "build", "-o", lockgen, "./lockgen")
+	command(t, dir, lockgen, "update", "--no-smoke")
+	locked, err := os.ReadFile(filepath.Join(dir, lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tables, _ := strings.Cut(string(locked), header)
+	return header + tables
+}
+
+// protocFits is the line of a runtime for the code of a version of protoc.
+func protocFits(version string) string { return `fits = ["protoc@` + version + `"]` }
+
+// expectMisfits changes the lock of a project, and expects that a library then tells
+// what does not fit, with the command that mends it, before anything is compiled. The
+// changes are by what is said. The lock is as it was afterwards.
+func expectMisfits(t *testing.T, p *bucktest.Project, target, library string, changes map[string]*strings.Replacer) {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(p.Dir, lock.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
-	fits := `fits = ["protoc@` + protoc + `"]`
-	for _, tt := range []struct {
-		change *strings.Replacer
-		says   string
-	}{
-		{strings.NewReplacer(fits, `fits = ["protoc@29.3"]`), " is locked for the code of protoc 29.3, and not for that of protoc " + protoc + ". Run: lockgen update"},
-		{strings.NewReplacer(fits, "", "[runtimes.python.protobuf.", "[runtimes.python.other."), "needs the library protobuf, which is not locked. Run: lockgen add runtimes/python/protobuf"},
-	} {
-		bucktest.Write(t, p.Dir, map[string]string{lock.FileName: tt.change.Replace(string(text))})
-		expect(t, p.Fails("build", "//api:messages"), "root//api:a_py-gen: ", tt.says)
+	for says, change := range changes {
+		bucktest.Write(t, p.Dir, map[string]string{lock.FileName: change.Replace(string(text))})
+		expect(t, p.Fails("build", target), library, says)
 	}
 	bucktest.Write(t, p.Dir, map[string]string{lock.FileName: string(text)})
-	p.Build("//api:own_py[code]")
 }
 
 // TestRuntimesOfLock: what the rules read of the runtimes of a lock.
