@@ -75,7 +75,7 @@ func readLanguage(t *testing.T, file string) *language {
 		"Generator": star.NewBuiltin("Generator", record), "Language": star.NewBuiltin("Language", record),
 		"PROTOC": star.String("protoc"), "suffixes": star.NewBuiltin("suffixes", suffixes),
 	}
-	for _, name := range []string{"Attributes", "Files", "Options", "codegen_rule", "compile", "library", "library_attrs", "protobuf_plugins", "LABELS",
+	for _, name := range []string{"Attributes", "Files", "Options", "codegen_rule", "compile", "library", "library_attrs", "program_test", "protobuf_plugins", "LABELS",
 		"proto_library", "ProtoInfo", "ProtobufToolchainInfo", "protobuf_toolchain", "pick", "declare_image", "proto_attrs",
 		"default_runtimes", "run_script", "go_proto_library", "typescript_proto_library"} {
 		shims[name] = star.NewBuiltin(name, nothing)

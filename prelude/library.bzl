@@ -43,6 +43,26 @@ def suffixes(*endings, stem: typing.Callable[[str], str] | None = None) -> Files
     """
     return lambda path, _options: [(stem(path) if stem else path.removesuffix(".proto")) + ending for ending in endings]
 
+def program_test(ctx: AnalysisContext, output: Artifact, command: cmd_args) -> list[Provider]:
+    """Returns the providers of a test that passes if a program does.
+
+    Args:
+        ctx: the context of the rule, which has `labels` among its attributes.
+        output: what the program looks at; the output of the target.
+        command: the program and its arguments.
+    """
+    return [
+        DefaultInfo(default_output = output),
+        RunInfo(args = command),
+        ExternalRunnerTestInfo(
+            type = "custom",
+            command = [command],
+            labels = ctx.attrs.labels,
+            run_from_project_root = True,
+            use_project_relative_paths = True,
+        ),
+    ]
+
 def library_attrs(lang: Language) -> dict[str, Attr]:
     """Returns the attributes of a language's rule, which `library` reads.
 

@@ -18,6 +18,7 @@ buf_breaking_test(
 buf reads the descriptor sets that protoc makes, so it checks what is built.
 """
 
+load("//prelude:library.bzl", "program_test")
 load("//prelude:lock.bzl", "pick")
 load("//prelude:proto_library.bzl", "LABELS", "declare_image", "proto_attrs")
 load("//prelude:providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
@@ -63,17 +64,7 @@ def _test(ctx: AnalysisContext, check: str, arguments: cmd_args) -> list[Provide
         config,
         arguments,
     )
-    return [
-        DefaultInfo(default_output = image),
-        RunInfo(args = command),
-        ExternalRunnerTestInfo(
-            type = "custom",
-            command = [command],
-            labels = ctx.attrs.labels,
-            run_from_project_root = True,
-            use_project_relative_paths = True,
-        ),
-    ]
+    return program_test(ctx, image, command)
 
 def _buf_lint_test_impl(ctx: AnalysisContext) -> list[Provider]:
     # The image also has imported files, which other targets lint.

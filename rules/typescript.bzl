@@ -19,7 +19,7 @@ typescript_check_test(
 """
 
 load("//prelude:generate.bzl", "Files", "Generator", "Options", "run_script")
-load("//prelude:library.bzl", "Language", "codegen_rule", "compile", "suffixes")
+load("//prelude:library.bzl", "Language", "codegen_rule", "compile", "program_test", "suffixes")
 load("//prelude:lock.bzl", "pick")
 load("//prelude:proto_library.bzl", "LABELS", "proto_attrs")
 load("//prelude:providers.bzl", "ProtoInfo", "ProtobufToolchainInfo")
@@ -227,17 +227,7 @@ def _typescript_check_test_impl(ctx: AnalysisContext) -> list[Provider]:
     )
     program = _program(ctx, {"tsconfig.json": config})
     command = cmd_args(toolchain.plugins[ctx.attrs.plugin][version].executable, "--project", cmd_args(program, format = "{}/tsconfig.json"))
-    return [
-        DefaultInfo(default_output = program),
-        RunInfo(args = command),
-        ExternalRunnerTestInfo(
-            type = "custom",
-            command = [command],
-            labels = ctx.attrs.labels,
-            run_from_project_root = True,
-            use_project_relative_paths = True,
-        ),
-    ]
+    return program_test(ctx, program, command)
 
 typescript_check_test = rule(
     impl = _typescript_check_test_impl,
