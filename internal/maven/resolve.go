@@ -61,25 +61,18 @@ type Node struct {
 // cannot be resolved in the same way for every machine, it is of class
 // [fault.Usage].
 func (r *Resolver) Closure(ctx context.Context, root Coordinate) ([]Node, error) {
-	c := &closing{Resolver: r, seen: map[string]*Node{}, ranges: map[string][]constraint{}, required: map[string]bool{}, highest: map[string]string{}}
+	c := newClosing(r, map[string]dependency{})
 	first, of, err := c.relocate(ctx, Node{Coordinate: root, File: true})
 	if err != nil {
 		return nil, err
 	}
-	c.managed = map[string]dependency{}
 	for _, d := range of.Managed {
 		c.managed[d.key()] = d
 	}
 	c.nodes = append(c.nodes, &first)
 	c.seen[keyOf(first.Coordinate)] = c.nodes[0]
-	level := []pending{{node: c.nodes[0], of: of}}
-	for depth := 1; len(level) > 0; depth++ {
-		if depth > maxDepth {
-			return nil, misfit(root, "its dependencies are nested more than %d deep", maxDepth)
-		}
-		if level, err = c.below(ctx, level, depth); err != nil {
-			return nil, err
-		}
+	if err := c.descend(ctx, root, []pending{{node: c.nodes[0], of: of}}, 1); err != nil {
+		return nil, err
 	}
 	var nodes []Node
 	for _, n := range c.nodes {
@@ -117,6 +110,24 @@ type pending struct {
 	node     *Node
 	of       *project
 	excluded []exclusion
+}
+
+func newClosing(r *Resolver, managed map[string]dependency) *closing {
+	return &closing{Resolver: r, managed: managed, seen: map[string]*Node{}, ranges: map[string][]constraint{}, required: map[string]bool{}, highest: map[string]string{}}
+}
+
+// descend adds everything that a level, at a depth, needs. Root is named in the error
+// for what is nested too deep.
+func (c *closing) descend(ctx context.Context, root Coordinate, level []pending, depth int) (err error) {
+	for ; len(level) > 0; depth++ {
+		if depth > maxDepth {
+			return misfit(root, "its dependencies are nested more than %d deep", maxDepth)
+		}
+		if level, err = c.below(ctx, level, depth); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // below processes the dependencies of a level, and returns the next level.

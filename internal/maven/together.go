@@ -21,7 +21,8 @@ const maxRounds = 50
 func (r *Resolver) Together(ctx context.Context, roots []Coordinate) (map[string][]Node, error) {
 	raised := map[string]dependency{}
 	for range maxRounds {
-		c := &closing{Resolver: r, seen: map[string]*Node{}, ranges: map[string][]constraint{}, required: map[string]bool{}, highest: map[string]string{}, managed: raised, joined: true}
+		c := newClosing(r, raised)
+		c.joined = true
 		var level []pending
 		for _, root := range roots {
 			first, of, err := c.relocate(ctx, Node{Coordinate: root, File: true})
@@ -35,14 +36,8 @@ func (r *Resolver) Together(ctx context.Context, roots []Coordinate) (map[string
 			c.seen[keyOf(root)] = &first
 			level = append(level, pending{node: &first, of: of})
 		}
-		for depth := 2; len(level) > 0; depth++ { // from 2, where versions are managed
-			if depth > maxDepth {
-				return nil, misfit(roots[0], "its dependencies are nested more than %d deep", maxDepth)
-			}
-			var err error
-			if level, err = c.below(ctx, level, depth); err != nil {
-				return nil, err
-			}
+		if err := c.descend(ctx, roots[0], level, 2); err != nil { // from 2, where versions are managed
+			return nil, err
 		}
 		again, err := c.raise(roots)
 		if err != nil {
