@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -64,7 +63,7 @@ func Find(data []byte, name string, single bool) (Sums, error) {
 		// A mark within the text was put there by joining files.
 		line = strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
 		if line, ok := p.signed.line(line); ok {
-			p.line(n, hexOfBase64(fragment.ReplaceAllString(line, " $1:$2")))
+			p.line(n, hexOfBase64(fragment().ReplaceAllString(line, " $1:$2")))
 		}
 	}
 	p.endRecord()
@@ -122,7 +121,7 @@ func jsonDocuments(text string) (docs []any) {
 }
 
 // fragment is the digest at the end of a URL, as in a simple index of Python.
-var fragment = regexp.MustCompile(`(?i)#(sha-?(?:256|512))=([0-9a-f]{128}|[0-9a-f]{64})\b`)
+var fragment = once(`(?i)#(sha-?(?:256|512))=([0-9a-f]{128}|[0-9a-f]{64})\b`)
 
 // plainText decodes UTF-16 with a byte order mark, and the line ends of old Macs.
 func plainText(data []byte) (string, error) {
@@ -243,7 +242,7 @@ func (p *sumParser) value(key, text string, ours bool) {
 
 // digest takes a word of a string of JSON, if it is a digest.
 func (p *sumParser) digest(key, word string, ours bool) {
-	if _, known := algorithms[normal(key)]; known && !strings.Contains(word, ":") && !base64Digest.MatchString(word) {
+	if _, known := algorithms[normal(key)]; known && !strings.Contains(word, ":") && !base64Digest().MatchString(word) {
 		word = key + ":" + word
 	}
 	hex, foreign := digestOf(hexOfBase64(word))
