@@ -29,7 +29,7 @@ type goLibraries struct {
 func (s *goSource) libraries(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	var roots []module.Version
 	var patterns []string
-	for _, item := range slices.Sorted(slices.Values(append(w.Items(), w.Beside...))) {
+	for _, item := range w.Together() {
 		name, version, _ := strings.Cut(item, "==")
 		roots = append(roots, module.Version{Path: name, Version: "v" + version})
 		patterns = append(patterns, patternsOf(name)...)

@@ -19,7 +19,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/origin"
@@ -114,7 +113,7 @@ func (s *npmSource) ask(ctx context.Context, w *plan.Want, rule *cooldown.Rule) 
 	if len(w.Beside) == 0 {
 		return s.tool.Resolve(ctx, s, w.From.Name, w.Upstream(w.Version), nil, rule)
 	}
-	all := slices.Sorted(slices.Values(append([]string{manifest.RuntimeItem(w.From.Name, w.Version)}, w.Beside...)))
+	all := w.Together()
 	return s.together.Do(fmt.Sprintf("%q %+v", all, rule), func() (*npm.PackageLock, error) {
 		versions := map[string]string{}
 		for _, item := range all[1:] {

@@ -26,7 +26,7 @@ func (s *pipSource) together(ctx context.Context, w *plan.Want, targets []pip.Ta
 	if len(w.Beside) == 0 {
 		return nil, nil, nil
 	}
-	all := slices.Sorted(slices.Values(append([]string{w.From.Name + "==" + w.Version}, w.Beside...)))
+	all := w.Together()
 	name, version, _ := strings.Cut(all[0], "==") // the same question for each of them
 	closures, err := s.report(ctx, requirement{pip.Requirement{Package: name, Version: version, With: all[1:], Targets: targets}, w}, rule)
 	if err != nil {

@@ -63,6 +63,12 @@ func (w *Want) Items() (items []string) {
 	return items
 }
 
+// Together are the packages of all runtimes of the language of w, as NAME==VERSION,
+// sorted: one question for each of them.
+func (w *Want) Together() []string {
+	return slices.Sorted(slices.Values(append(w.Items(), w.Beside...)))
+}
+
 // runtimes are what [runtimes] asks for, for the code of the plugins among others.
 func runtimes(m *manifest.Manifest, names []string, others []*Want, l *lock.Lock) ([]*Want, error) {
 	var wants []*Want

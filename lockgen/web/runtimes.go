@@ -19,7 +19,7 @@ import (
 // the runtimes of Java come to together.
 func (s *mavenSource) libraries(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *source.Resolution) error {
 	var roots []maven.Coordinate
-	for _, item := range slices.Sorted(slices.Values(append(w.Items(), w.Beside...))) {
+	for _, item := range w.Together() {
 		name, version, _ := strings.Cut(item, "==")
 		group, artifact, _ := strings.Cut(name, ":")
 		root := maven.Coordinate{Group: group, Artifact: artifact, Version: version, Ext: "jar"}
