@@ -19,9 +19,9 @@ import (
 )
 
 // Library writes one library of a runtime on a platform into a file that is not there
-// yet: the locked file with that key, of Go the folder that it becomes, or of Python the wheel of that project. Of several
-// for different interpreters it is one that is made of them, see [wheel.Merge]. The bytes
-// are compared with the lock while they are copied.
+// yet: the locked file with that key, for Go the folder that it becomes, or for Python
+// the wheel of that project. Several wheels for different interpreters become one, see
+// [wheel.Merge]. The bytes are compared with the lock while they are copied.
 func (i *Installer) Library(ctx context.Context, e *lock.Entry, platform, library, name string) error {
 	if !e.Locked.IsRuntime() {
 		return fault.Errorf(fault.Usage, "leave out --library", "%s is no runtime", e)

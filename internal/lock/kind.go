@@ -85,8 +85,8 @@ type Kind struct {
 	// tree.
 	Folders bool
 	// Mains says that package in an entry is the folder of a main package in the
-	// source, which plugin go compiles. For other kinds it replaces the name of the source's package. A runtime
-	// of such a kind is used by its folders.
+	// source, which plugin go compiles. For other kinds it replaces the name of the
+	// source's package. A runtime of such a kind is used by its folders.
 	Mains bool
 	// V is the prefix of a version in coordinates and in what people write.
 	V string

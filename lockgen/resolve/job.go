@@ -76,7 +76,7 @@ func (u *update) jobs(pending []*plan.Want) []*job {
 		}
 	}
 	for _, c := range list {
-		c.needed = needed[c.candidates[0].Name]
+		c.needed = needed[c.name]
 	}
 	return list
 }
