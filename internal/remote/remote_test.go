@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -513,12 +512,19 @@ func TestManyAtOnce(t *testing.T) {
 func TestConnectionsPerHost(t *testing.T) {
 	const downloads = 3 * maxConnections
 	arrived, goOn := make(chan struct{}, downloads), make(chan struct{})
-	var now, most atomic.Int32
+	var mu sync.Mutex
+	now, most := 0, 0
+	count := func(by int) {
+		mu.Lock()
+		defer mu.Unlock()
+		now += by
+		most = max(most, now)
+	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		most.Store(max(most.Load(), now.Add(1)))
+		count(1)
 		arrived <- struct{}{}
 		<-goOn
-		now.Add(-1)
+		count(-1)
 		w.Write(content)
 	}))
 	defer s.Close()
@@ -538,8 +544,8 @@ func TestConnectionsPerHost(t *testing.T) {
 	time.Sleep(50 * time.Millisecond) // one too many would come now
 	close(goOn)
 	wg.Wait()
-	if n := most.Load(); n != maxConnections {
-		t.Errorf("%d at a time, want %d", n, maxConnections)
+	if most != maxConnections {
+		t.Errorf("%d at a time, want %d", most, maxConnections)
 	}
 }
 
