@@ -23,9 +23,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// cargoSource locks plugins from a registry of crates. cargo itself resolves, on the
-// manifests of crates that were downloaded and verified before; nothing is
-// compiled, so cells have no tree.
+// cargoSource locks plugins from a crate registry. cargo resolves the closure, from
+// manifests of crates that were downloaded and verified first. Nothing is compiled,
+// so platforms have no tree digest.
 type cargoSource struct {
 	tool     *cargo.Client
 	dir      string // where the manifest lies
@@ -35,13 +35,14 @@ type cargoSource struct {
 
 	mu    sync.Mutex
 	gives *origin.Crates // nil while unknown
-	// crates is what the index said of crates, by name and version.
+	// crates holds the index entries of crates, by name and version.
 	crates map[string]map[string]cargo.Crate
 	absent map[string]error // why it said nothing, by name
 }
 
-// NewCargo makes the source of crates, which tool resolves in the folder of the
-// manifest. Registry is that of the manifest, "" for cargo's own.
+// NewCargo returns the source of crates. tool resolves in dir, the folder of the
+// manifest. registry is the one in plugins.toml, or "" for the one in cargo's
+// settings.
 func NewCargo(tool *cargo.Client, dir, registry string, origins *origin.Origins, needed source.Needed) source.Source {
 	return &cargoSource{tool: tool, dir: dir, registry: registry, origins: origins, needed: needed}
 }
@@ -90,9 +91,9 @@ func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 	if err != nil {
 		return nil, err
 	}
-	// What the crate's own Cargo.lock names its publisher chose, and was there
-	// before the crate. Without one cargo chooses, so each of them must be old
-	// enough.
+	// The versions in the crate's own Cargo.lock were chosen by its publisher, and
+	// are older than the crate. Without a Cargo.lock cargo chooses, so the cooldown
+	// applies to each version.
 	for i, a := range more {
 		a.Aged, a.Released = !ownLock, crates[i].Released
 	}
@@ -104,7 +105,7 @@ func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 	return s.resolution(w, platforms, closures, artifacts)
 }
 
-// Pack is the crate alone: nothing of it is compiled.
+// Pack returns the crate alone: none of its code is compiled.
 func (s *cargoSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, []string, error) {
 	index, err := s.tool.Index(s.dir, s.registry)
 	if err != nil {
@@ -126,7 +127,7 @@ func (s *cargoSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact,
 	return a, nil, nil
 }
 
-// yanked refuses a crate.
+// yanked returns an error if the crate is yanked.
 func yanked(c cargo.Crate) error {
 	return fault.Errorf(fault.Policy, "use another version", "its publisher has yanked crate %s %s", c.Name, c.Version)
 }
@@ -137,8 +138,8 @@ func (s *cargoSource) crate(ctx context.Context, index *cargo.Index, w *plan.Wan
 	return c, s.origins.WhyNoCrate(ctx, index, w.From.Name, err)
 }
 
-// resolution keeps of the crates those that a platform needs, and asks whether
-// they may run code.
+// resolution keeps the crates that a platform needs, and checks that those which
+// run code may do so.
 func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closures []*cargo.Closure, artifacts []*source.Artifact) (*source.Resolution, error) {
 	byKey := map[string]*source.Artifact{}
 	for _, a := range artifacts {
@@ -181,7 +182,7 @@ func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closur
 	return res, nil
 }
 
-// checkBin makes sure that the crate has the executable.
+// checkBin returns an error if the crate does not have the executable.
 func (s *cargoSource) checkBin(w *plan.Want, bins []string) error {
 	bin := w.CrateBin()
 	switch {
@@ -194,7 +195,7 @@ func (s *cargoSource) checkBin(w *plan.Want, bins []string) error {
 	return fault.Errorf(fault.Usage, "set binary in the entry to one of them", "crate %s %s has no executable %q; it has %s", w.From.Name, w.Version, bin, fault.List(bins))
 }
 
-// learn remembers how the registry gives its files away.
+// learn reads how the registry serves its crates, once.
 func (s *cargoSource) learn(index *cargo.Index) error {
 	gives, err := index.Downloads()
 	if err != nil {
@@ -212,8 +213,7 @@ func (s *cargoSource) keep(gives *cargo.Downloads) (err error) {
 	return err
 }
 
-// download brings a crate, after asking for it how the registry gives its files
-// away, where that is not known yet.
+// download downloads a crate. It first calls learn, if that has not been done.
 func (s *cargoSource) download(ctx context.Context, c cargo.Crate, in *store.Ingest) error {
 	s.mu.Lock()
 	if s.gives == nil {
@@ -231,7 +231,7 @@ func (s *cargoSource) download(ctx context.Context, c cargo.Crate, in *store.Ing
 	return gives.Crate(ctx, c, in)
 }
 
-// read brings crates and reads what cargo needs of them.
+// read downloads crates and reads the parts of them that cargo needs.
 func (s *cargoSource) read(ctx context.Context, crates []cargo.Crate) ([]*cargo.Source, []*source.Artifact, error) {
 	sources := make([]*cargo.Source, len(crates))
 	artifacts := make([]*source.Artifact, len(crates))
@@ -248,7 +248,7 @@ func (s *cargoSource) read(ctx context.Context, crates []cargo.Crate) ([]*cargo.
 	return sources, artifacts, nil
 }
 
-// Versions is one run of cargo, which reads what the index has of the crate.
+// Versions runs cargo once, which reads the index entry of the crate.
 func (s *cargoSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	crates, err := s.ask(ctx, []string{w.From.Name})
 	if err != nil {
@@ -283,7 +283,7 @@ func (s *cargoSource) artifact(c cargo.Crate) *source.Artifact {
 	}
 }
 
-// Upstream asks the index for all crates, in one run of cargo.
+// Upstream asks the index for all crates in one run of cargo.
 func (s *cargoSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
 	crates, err := s.ask(ctx, slices.Compact(slices.Sorted(source.Names(v))))
 	answers := map[string]source.Answer{}
@@ -307,7 +307,7 @@ func (s *cargoSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Versio
 	return answers
 }
 
-// ask reads what the index has of crates that it was not asked for before.
+// ask reads the index entries of crates that have not been read yet.
 func (s *cargoSource) ask(ctx context.Context, names []string) (map[string]map[string]cargo.Crate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -347,7 +347,7 @@ func (s *cargoSource) ask(ctx context.Context, names []string) (map[string]map[s
 	return crates, nil
 }
 
-// whyAbsent is why the index has said nothing of a crate.
+// whyAbsent explains why the index has no entry for a crate.
 func (s *cargoSource) whyAbsent(name string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -358,13 +358,13 @@ func (s *cargoSource) Locked(_ *plan.Want, _ string, f lock.File) (*source.Artif
 	return s.artifact(cargo.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256}), nil
 }
 
-// Executable is where cargo install puts it; that it will be there was proved
-// by the manifest.
+// Executable is the path where cargo install puts the program. The manifest of the
+// crate proves that it will be there.
 func (s *cargoSource) Executable(w *plan.Want, p lock.Platform, _ source.Tree, _ map[string]*source.Content) (string, error) {
 	return w.Binaries(p)[0], nil
 }
 
-// Programs are those that the crate declares.
+// Programs lists the executables that the crate declares.
 func (s *cargoSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
 	index, err := s.tool.Index(s.dir, s.registry)
 	if err != nil {

@@ -38,9 +38,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// goSource locks plugins that are published as Go source, and Go itself. The
-// user's own go says where modules come from; the locked one finds the closure
-// and compiles, so that every machine makes the same bytes.
+// goSource locks plugins that are published as Go source, and Go itself. The user's
+// own go knows where modules come from. The locked go finds the closure and
+// compiles, so that every machine gets the same bytes.
 type goSource struct {
 	GoSettings
 	building *queue.Queue // compilations
@@ -54,7 +54,7 @@ type goSource struct {
 	together once.Map[string, *goLibraries]
 }
 
-// GoSettings are what [NewGo] needs to know.
+// GoSettings are the parameters of [NewGo].
 type GoSettings struct {
 	Clients  *clients.Set
 	Tool     *gotool.Client // of this machine
@@ -72,7 +72,7 @@ type GoSettings struct {
 	Ages     bool // [policy] says how old a version must be
 }
 
-// NewGo makes the source of Go modules.
+// NewGo returns the source of Go modules.
 func NewGo(settings GoSettings) source.Source {
 	return &goSource{
 		GoSettings: settings, building: queue.New(runtime.GOMAXPROCS(0)),
@@ -80,7 +80,7 @@ func NewGo(settings GoSettings) source.Source {
 	}
 }
 
-// A platformCount is of the platforms that a plugin is compiled for.
+// A platformCount counts the platforms that a plugin is compiled for.
 type platformCount struct {
 	of    int
 	begun []string
@@ -170,8 +170,8 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 	return res, nil
 }
 
-// known is since when a version of a module counts as released that no manifest and
-// no go.mod names.
+// known returns when a module version was first seen, if neither a manifest nor a
+// go.mod names it.
 func (s *goSource) known(ctx context.Context, path, version string) (time.Time, error) {
 	seen, err := s.Store.FirstSeen(ctx, "go for others "+path, []string{version}, s.Now)
 	if err != nil {
@@ -182,8 +182,8 @@ func (s *goSource) known(ctx context.Context, path, version string) (time.Time, 
 	return r.Released, err
 }
 
-// Versions is two runs of Go. The only time that a proxy tells is that of the
-// commit, which its author sets: a version is as old as this machine knows it.
+// Versions runs go twice. The only time that a proxy knows is the commit's, which
+// its author can set. So a version is as old as this machine has known it.
 func (s *goSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	scratch, err := os.MkdirTemp(s.Scratch, "versions-")
 	if err != nil {
@@ -212,7 +212,7 @@ func (s *goSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, 
 	return releases, err
 }
 
-// Date asks for the times of commits, where they count.
+// Date asks for commit times, if [policy] trusts them.
 func (s *goSource) Date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
 	if !s.Believed {
 		return nil
@@ -242,7 +242,7 @@ func (s *goSource) Date(ctx context.Context, w *plan.Want, releases []*plan.Rele
 	return nil
 }
 
-// toolchainVersion is that of the toolchain module, with its v.
+// toolchainVersion is the version of the toolchain module, with its v.
 func toolchainVersion(version string, p lock.Platform) string {
 	return "v0.0.1-go" + version + "." + p.GOOS + "-" + p.GOARCH
 }
@@ -251,9 +251,9 @@ func (s *goSource) main(w *plan.Want) gotool.Main {
 	return gotool.Main{Module: w.From.Name, Version: w.Version, Dir: w.Main}
 }
 
-// toolchain locks Go itself: a zip for each platform, whose hashes are known
-// when it was downloaded. Go takes it only with the checksum database. The platforms
-// that the proxy has none for are known before.
+// toolchain locks Go itself: one zip for each platform, whose hashes are known
+// after the download. go downloads it only if the checksum database has it.
+// Platforms that the proxy does not have are known before the download.
 func (s *goSource) toolchain(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	res := &source.Resolution{Missing: map[string]source.Missing{}}
 	var ask []module.Version
@@ -303,8 +303,7 @@ func (s *goSource) toolchain(ctx context.Context, w *plan.Want, platforms []lock
 
 const noToolchain = `correct the version; or, where nobody compiles on that platform: go = { version = "…", optional = true }`
 
-// artifact makes the artifact of a module's zip, or of its go.mod alone, that
-// is downloaded by itself.
+// artifact returns the artifact of a module's zip, or of its go.mod alone.
 func (s *goSource) artifact(path, version string, modOnly bool) (*source.Artifact, error) {
 	suffix := "zip"
 	if modOnly {
@@ -327,7 +326,7 @@ func (s *goSource) artifact(path, version string, modOnly bool) (*source.Artifac
 	return a, nil
 }
 
-// download lets Go download one file and compare it with the checksum database.
+// download runs go to download one file and compare it with the checksum database.
 func (s *goSource) download(ctx context.Context, a *source.Artifact, modOnly bool, in *store.Ingest) error {
 	scratch, err := os.MkdirTemp(s.Scratch, "download-")
 	if err != nil {
@@ -358,7 +357,7 @@ func (s *goSource) download(ctx context.Context, a *source.Artifact, modOnly boo
 	return s.copy(file, a, in)
 }
 
-// copy takes a file of an artifact that Go has downloaded.
+// copy copies a file that go has downloaded into the store.
 func (s *goSource) copy(file string, a *source.Artifact, in *store.Ingest) error {
 	in.From(s.Config.Place(a.File.Name, a.File.Version, strings.TrimPrefix(filepath.Ext(a.Key), ".")))
 	f, err := os.Open(file)
@@ -371,8 +370,9 @@ func (s *goSource) copy(file string, a *source.Artifact, in *store.Ingest) error
 	return err
 }
 
-// Upstream asks Go, in one run for all modules, what their authors and the checksum
-// database say of them, and the proxy whether it has their zips.
+// Upstream runs go once for all modules. go reports what their authors
+// (retractions) and the checksum database say; the proxies are asked whether they
+// still have the zips.
 func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
 	answers := map[string]source.Answer{}
 	keys := slices.Sorted(maps.Keys(v.Files))
@@ -422,8 +422,9 @@ func (s *goSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) 
 	return answers
 }
 
-// hasZip asks the user's proxies for the beginning of a module's zip, in their
-// order, as far as they are servers: what Go gets from elsewhere it finds there.
+// hasZip requests the first bytes of a module's zip from the user's proxies, in
+// order. It skips entries of GOPROXY that are not servers, because go finds the
+// rest by itself.
 func (s *goSource) hasZip(ctx context.Context, path, version string) error {
 	p, err1 := module.EscapePath(path)
 	v, err2 := module.EscapeVersion(version)
@@ -460,7 +461,7 @@ func (s *goSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, c
 	return source.NativeExecutable(w, p, tree, contents)
 }
 
-// Compile builds the executable for a platform, whichever this machine is.
+// Compile builds the executable for a platform, on any machine.
 func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, artifacts []*source.Artifact, contents map[string]*source.Content) (cell lock.Cell, compiled bool, err error) {
 	if w.From.Name == lock.GoToolchain || w.Language != "" {
 		return lock.Cell{}, false, nil
@@ -529,7 +530,8 @@ func (s *goSource) Compile(ctx context.Context, w *plan.Want, p lock.Platform, a
 	return lock.Cell{Binary: binary, Tree: tree}, true, err
 }
 
-// count tells the how manieth of its platforms w is compiled for, of how many.
+// count reports which of its platforms w is being compiled for, and how many there
+// are.
 func (s *goSource) count(w *plan.Want, p lock.Platform) (n, of int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -543,7 +545,7 @@ func (s *goSource) count(w *plan.Want, p lock.Platform) (n, of int) {
 	return slices.Index(c.begun, p.Name) + 1, max(c.of, len(c.begun))
 }
 
-// turn waits until p can be compiled for.
+// turn waits until it is p's turn to compile.
 func (s *goSource) turn(ctx context.Context, p lock.Platform) (leave func(), err error) {
 	s.mu.Lock()
 	if s.builds[p.Name] == nil {
@@ -563,7 +565,8 @@ func (s *goSource) turn(ctx context.Context, p lock.Platform) (leave func(), err
 	return func() { second(); first() }, nil
 }
 
-// module makes the files of one module of the closure from what was verified.
+// module writes the verified files of one module of the closure into the module
+// cache.
 func (s *goSource) module(ctx context.Context, a *source.Artifact, c *source.Content, modFile string) (gotool.Module, error) {
 	m := gotool.Module{Path: a.File.Name, Version: a.File.Version}
 	blob, err := s.Store.Blob(ctx, c.Digest)
@@ -580,7 +583,7 @@ func (s *goSource) module(ctx context.Context, a *source.Artifact, c *source.Con
 	return m, os.WriteFile(modFile, text, 0o644)
 }
 
-// compiler returns the locked Go that compiles w, unpacked.
+// compiler returns the unpacked, locked Go that compiles w.
 func (s *goSource) compiler(ctx context.Context, w *plan.Want) (*gotool.Client, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -605,7 +608,7 @@ func (s *goSource) unpackCompiler(ctx context.Context, toolchain string) (*gotoo
 	return i.Go(ctx, e)
 }
 
-// fetchFile downloads a file of a toolchain that the store has no more.
+// fetchFile downloads a toolchain file that is no longer in the store.
 func (s *goSource) fetchFile(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
 	a, err := s.Locked(nil, key, e.Locked.Files[key])
 	if err != nil {
@@ -614,10 +617,10 @@ func (s *goSource) fetchFile(ctx context.Context, e *lock.Entry, key string, in 
 	return a.GetLocked(ctx, e, key, in, s.Shown())
 }
 
-// majorDir is the last element of the path of a module from version 2 on.
+// majorDir is the last path element of a module from version 2 on, such as v2.
 var majorDir = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^v[0-9]+$`) })
 
-// programOf is what go install calls the program of a main package.
+// programOf is the file name that go install gives to a main package.
 func programOf(importPath string) string {
 	name := path.Base(importPath)
 	if majorDir().MatchString(name) && strings.Contains(importPath, "/") {
@@ -626,8 +629,8 @@ func programOf(importPath string) string {
 	return name
 }
 
-// Programs are the main package that w names, or those of its module that are named
-// like plugins.
+// Programs returns the main package that w names, or the packages of its module
+// that are named like plugins.
 func (s *goSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
 	if w.Main != "" {
 		name := programOf(w.From.Name + "/" + w.Main)
@@ -661,9 +664,9 @@ func (s *goSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform
 	return list, nil
 }
 
-// Pack is one download of Go's where the lock does not have the module yet: what it is
-// compared with, the digest of the checksum database, is known by that alone, and a
-// plugin of the same module has it from the beginning.
+// Pack lets go download a module that is not in the lock. Only that tells the
+// digest of the checksum database to compare with, and another plugin of the same
+// module then has it from the start.
 func (s *goSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, []string, error) {
 	if err := module.Check(w.From.Name, "v"+w.Version); err != nil {
 		return nil, nil, fault.Errorf(fault.Usage, "correct the module or the version; from version 2 on the path of a module ends in /v2, and so on", "%w", err)

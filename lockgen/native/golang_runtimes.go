@@ -18,14 +18,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// goLibraries are all runtimes of Go together.
+// goLibraries are all Go runtimes together.
 type goLibraries struct {
 	packages map[string]*gotool.Package
 	modules  []gotool.Module
 }
 
-// libraries are the modules of a runtime of Go and of what it needs, in the versions
-// that the runtimes of Go come to together. For [goSource.Finish] it keeps the packages.
+// libraries returns the modules of a Go runtime and its dependencies, in the
+// versions that all Go runtimes agree on. It stores the packages for
+// [goSource.Finish].
 func (s *goSource) libraries(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	var roots []module.Version
 	var patterns []string
@@ -82,7 +83,8 @@ func (s *goSource) libraries(ctx context.Context, w *plan.Want, platforms []lock
 	return res, nil
 }
 
-// patternsOf are the packages that programs import of a module, as `go list` has them.
+// patternsOf returns the packages of a module that programs import, as patterns for
+// go list.
 func patternsOf(path string) (patterns []string) {
 	c := catalog.Builtin()
 	r, _ := c.Runtime("go", c.RuntimeOf("go", path))
@@ -99,7 +101,8 @@ func patternsOf(path string) (patterns []string) {
 	return patterns
 }
 
-// of are the packages of a module and all that these need, and the modules they are in.
+// of returns the packages of a module and everything they import, with the modules
+// that contain them.
 func (l *goLibraries) of(path string) (folders map[string]lock.Folder, used map[module.Version]bool) {
 	folders, used = map[string]lock.Folder{}, map[module.Version]bool{}
 	var queue []string
@@ -120,7 +123,7 @@ func (l *goLibraries) of(path string) (folders map[string]lock.Folder, used map[
 	return folders, used
 }
 
-// Finish gives a runtime its packages.
+// Finish adds the packages to a runtime.
 func (s *goSource) Finish(w *plan.Want, v *lock.Version, _ map[string]*source.Content) error {
 	if w.Language == "" {
 		return nil

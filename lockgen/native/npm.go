@@ -1,5 +1,5 @@
-// Package native has the sources of packages that their own clients resolve: npm,
-// pip, cargo and Go. What a client leaves to the machine is decided here.
+// Package native has the sources whose own clients resolve: npm, pip, cargo and Go.
+// It decides what such a client would decide by looking at the machine.
 package native
 
 import (
@@ -29,8 +29,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// npmSource locks plugins from a registry of npm. npm itself resolves, once for all
-// platforms; what it leaves to the machine (os, cpu) is decided here.
+// npmSource locks plugins from an npm registry. npm resolves once for all
+// platforms; npmSource then applies os and cpu of each package, which npm would
+// apply for this machine only.
 type npmSource struct {
 	*origin.NPM
 	tool     *npm.Client
@@ -40,8 +41,9 @@ type npmSource struct {
 	ignores  func(name string) bool // whether a package may have install scripts: none is run
 }
 
-// NewNPM makes the source of packages of npm. Tool is the npm that resolves, nil where
-// nothing is resolved; ignores reports whether a package may have install scripts.
+// NewNPM returns the source of npm packages. tool is the npm that resolves, or nil
+// if nothing is resolved. ignores reports whether a package may have install
+// scripts.
 func NewNPM(at *origin.NPM, tool *npm.Client, cooldown func(w *plan.Want) *cooldown.Rule, ignores func(name string) bool) source.Source {
 	return &npmSource{NPM: at, tool: tool, cooldown: cooldown, ignores: ignores}
 }
@@ -108,7 +110,8 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 	return res, nil
 }
 
-// ask lets npm resolve w, once for all runtimes of a language: they lie in one folder.
+// ask runs npm to resolve w. All runtimes of a language are resolved in one run,
+// because they share a folder.
 func (s *npmSource) ask(ctx context.Context, w *plan.Want, rule *cooldown.Rule) (*npm.PackageLock, error) {
 	if len(w.Beside) == 0 {
 		return s.tool.Resolve(ctx, s, w.From.Name, w.Upstream(w.Version), nil, rule)
@@ -125,8 +128,8 @@ func (s *npmSource) ask(ctx context.Context, w *plan.Want, rule *cooldown.Rule) 
 	})
 }
 
-// closure lets npm resolve behind the cooldown. Where that leaves nothing, it is
-// resolved without, so that the driver can name what is too young.
+// closure runs npm with the cooldown. If no version is old enough, it runs npm
+// without it, so that the caller can say which package is too young.
 func (s *npmSource) closure(ctx context.Context, w *plan.Want, rule *cooldown.Rule) (*npm.PackageLock, error) {
 	closure, err := s.ask(ctx, w, rule)
 	if rule == nil || err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && len(closure.Dropped) == 0 {
@@ -141,7 +144,7 @@ func (s *npmSource) closure(ctx context.Context, w *plan.Want, rule *cooldown.Ru
 	return closure, err
 }
 
-// Document is [npm.Registry]'s.
+// Document implements [npm.Registry].
 func (s *npmSource) Document(ctx context.Context, name string, full bool) ([]byte, error) {
 	registry, err := s.Registry(ctx, name)
 	if err != nil {
@@ -150,7 +153,7 @@ func (s *npmSource) Document(ctx context.Context, name string, full bool) ([]byt
 	return s.Client.NPMDocument(ctx, registry, name, full)
 }
 
-// Versions is one request, for the full document of the package.
+// Versions makes one request, for the full document of the package.
 func (s *npmSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	registry, err := s.Registry(ctx, w.From.Name)
 	if err != nil {
@@ -170,7 +173,7 @@ func (s *npmSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 	return releases, nil
 }
 
-// Upstream asks for the packument of each package, several at a time.
+// Upstream requests the packument of each package, several at a time.
 func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
 	versions := source.Each(slices.Compact(slices.Sorted(source.Names(v))), func(name string) (map[string]source.Record, error) {
 		return s.listings.Do(name, func() (map[string]source.Record, error) {
@@ -198,8 +201,8 @@ func (s *npmSource) Locked(_ *plan.Want, key string, f lock.File) (*source.Artif
 	return s.artifact(key, npm.LockedPackage{Name: f.Name, Version: f.Version, Integrity: f.Integrity})
 }
 
-// NPMPackage returns the artifact of a package that is locked, to be read where
-// its bytes are already; nothing can get it.
+// NPMPackage returns the artifact of a locked package whose bytes are already
+// stored. It cannot be downloaded.
 func NPMPackage(key string, f lock.File) (*source.Artifact, error) {
 	return (&npmSource{ignores: func(string) bool { return true }}).Locked(nil, key, f)
 }
@@ -209,7 +212,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 	if p.HasInstallScript && !s.ignores(p.Name) {
 		return nil, scriptError(p.Name, label, "an install script")
 	}
-	// npmSource may write several digests, space-separated.
+	// npm's integrity field can have several digests, separated by spaces.
 	digest := ""
 	for _, one := range strings.Fields(p.Integrity) {
 		if one, _, _ = strings.Cut(one, "?"); syntax.CheckSHA512("", one) == nil {
@@ -250,8 +253,8 @@ func scriptError(name, label, what string) error {
 		"npm package %s has %s", label, what)
 }
 
-// checkPackageJSON compares a tarball with what the registry said of it, and refuses
-// what npm would run, unless that is ignored.
+// checkPackageJSON compares the package.json in a tarball with the one from the
+// registry, and refuses install scripts unless they are ignored.
 func checkPackageJSON(name, version string, ignored bool, c *source.Content) error {
 	label := name + "@" + version
 	if _, ok := c.Heads["package.json"]; !ok {
@@ -323,8 +326,8 @@ func (s *npmSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, 
 	return file, s.started(w, p, tree[file], contents)
 }
 
-// started refuses an executable that can be started neither by itself nor by the
-// runtime.
+// started returns an error if neither the system nor the runtime can start the
+// executable.
 func (s *npmSource) started(w *plan.Want, p lock.Platform, f archive.File, contents map[string]*source.Content) error {
 	head := headOf(f.Path, contents)
 	switch {
@@ -341,7 +344,7 @@ func (s *npmSource) started(w *plan.Want, p lock.Platform, f archive.File, conte
 	return nil
 }
 
-// headOf is the first bytes of a file of the tree.
+// headOf returns the first bytes of a file of the tree.
 func headOf(file string, contents map[string]*source.Content) []byte {
 	for folder, c := range contents {
 		if rest, ok := strings.CutPrefix(file, folder+"/"); ok && c.Heads[rest] != nil {
@@ -351,9 +354,9 @@ func headOf(file string, contents map[string]*source.Content) []byte {
 	return nil
 }
 
-// Finish takes the runtime from what runs by itself. Contents are those of all
-// platforms, so a plugin that is a program on one of them and a script on another
-// is refused: it would have two ways to be started.
+// Finish removes the runtime from a plugin that is a native program. A plugin that
+// is a program on one platform and a script on another is refused, because an entry
+// has one way to be started.
 func (s *npmSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*source.Content) error {
 	var programs, scripts []string
 	for _, p := range lock.Platforms {
@@ -377,7 +380,7 @@ func (s *npmSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*s
 	return nil
 }
 
-// Programs are in the document of the package.
+// Programs reads the executables from the document of the package.
 func (s *npmSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
 	text, err := s.Document(ctx, w.From.Name, false)
 	if err != nil {

@@ -30,7 +30,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// pipSource locks plugins from a Python package index. pip itself resolves, for each
+// pipSource locks plugins from a Python package index. pip resolves for each
 // platform and interpreter; only wheels count.
 type pipSource struct {
 	*origin.Pip
@@ -45,7 +45,7 @@ type pipSource struct {
 	said  map[string][sha256.Size]byte    // the METADATA that the index gave of a wheel, by its name
 }
 
-// NewPip makes the source of wheels of an index, which tool resolves.
+// NewPip returns the source of wheels. tool resolves them.
 func NewPip(at *origin.Pip, tool *pip.Client, cooldown func(w *plan.Want) *cooldown.Rule, needed source.Needed) source.Source {
 	return &pipSource{Pip: at, tool: tool, cooldown: cooldown, needed: needed}
 }
@@ -139,7 +139,7 @@ func (s *pipSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 	return res, nil
 }
 
-// missing says why a platform has no tree: errs[j] is the first of its errors.
+// missing explains why a platform has no tree. errs[j] is the first of its errors.
 func (s *pipSource) missing(w *plan.Want, errs []error, j int) source.Missing {
 	reason := fmt.Sprintf("%s %s has no wheel for it", w.From.Name, w.Version)
 	var without []string
@@ -155,8 +155,8 @@ func (s *pipSource) missing(w *plan.Want, errs []error, j int) source.Missing {
 	return source.Missing{Reason: reason + " and Python " + strings.Join(without, " and "), Err: fault.Errorf(fault.Usage, hint, "%w", errs[j])}
 }
 
-// interpreters notes for which of the interpreters an artifact is, which must be
-// the same on every platform: the lock has one list.
+// interpreters records the interpreters that an artifact is for. They must be the
+// same on every platform, because the lock has one list.
 func (s *pipSource) interpreters(w *plan.Want, a *source.Artifact, fits map[string][]string) error {
 	first := fits[a.Platforms[0]]
 	for _, platform := range a.Platforms {
@@ -178,7 +178,7 @@ func (s *pipSource) interpreters(w *plan.Want, a *source.Artifact, fits map[stri
 	return nil
 }
 
-// A requirement is one of pip, with the want on whose account wheels are read.
+// A requirement is a pip requirement, with the want for which wheels are read.
 type requirement struct {
 	pip.Requirement
 	w *plan.Want
@@ -188,8 +188,8 @@ func (s *pipSource) requirement(w *plan.Want, targets []pip.Target, within []str
 	return requirement{pip.Requirement{Package: w.From.Name, Version: w.Version, Targets: targets, Within: within}, w}
 }
 
-// report asks pip behind the cooldown. Where that leaves nothing it asks without, so
-// that the driver can name what is too young.
+// report runs pip with the cooldown. If no version is old enough, it runs pip
+// without it, so that the caller can say which package is too young.
 func (s *pipSource) report(ctx context.Context, r requirement, rule *cooldown.Rule) ([]pip.Closure, error) {
 	targets := r.Targets
 	ask := func(targets []pip.Target, rule *cooldown.Rule) ([]pip.Closure, error) {
@@ -227,7 +227,7 @@ func (s *pipSource) report(ctx context.Context, r requirement, rule *cooldown.Ru
 	return closures, nil
 }
 
-// files is the page of a project, asked for once.
+// files returns the page of a project, and requests it at most once.
 func (s *pipSource) files(ctx context.Context, project string) ([]remote.IndexFile, error) {
 	project = syntax.NormalProject(project)
 	s.mu.Lock()
@@ -249,8 +249,9 @@ func (s *pipSource) files(ctx context.Context, project string) ([]remote.IndexFi
 	return files, nil
 }
 
-// metadata returns what finds the METADATA of wheels that w may need: beside the
-// wheel (PEP 658), else in it, which has to be downloaded anyway if it is taken.
+// metadata returns a function that finds the METADATA of wheels that w may need:
+// next to the wheel (PEP 658), or else in the wheel, which has to be downloaded
+// anyway if it is chosen.
 func (s *pipSource) metadata(w *plan.Want) func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
 	return func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
 		if !f.Metadata {
@@ -285,7 +286,7 @@ func (s *pipSource) metadata(w *plan.Want) func(ctx context.Context, f remote.In
 	}
 }
 
-// maxMetadata bounds a METADATA file, in bytes.
+// maxMetadata is the size limit of a METADATA file, in bytes.
 const maxMetadata = 4 << 20
 
 func metadataIn(c *source.Content) []byte {
@@ -297,8 +298,8 @@ func metadataIn(c *source.Content) []byte {
 	return nil
 }
 
-// check proves that what a wheel says of itself is what the index said of it when
-// pip resolved, and that it asks for no direct reference.
+// check compares the metadata in a wheel with what the index said when pip
+// resolved, and refuses direct references.
 func (s *pipSource) check(file string, c *source.Content) error {
 	text := metadataIn(c)
 	s.mu.Lock()
@@ -319,8 +320,8 @@ func (s *pipSource) check(file string, c *source.Content) error {
 	return pip.Direct(file, m)
 }
 
-// Versions is one request, for the page of the project. A version is as old as
-// its youngest wheel, and withdrawn when all of them are.
+// Versions makes one request, for the page of the project. A version is as old as
+// its newest wheel, and yanked if all its wheels are.
 func (s *pipSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	files, err := s.files(ctx, w.From.Name)
 	if err != nil {
@@ -372,7 +373,7 @@ func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *source.Artifact {
 	return a
 }
 
-// Upstream asks for the page of each project.
+// Upstream requests the page of each project.
 func (s *pipSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
 	project := func(key string) string {
 		name, _ := lock.KindOf(lock.Pip).PackageOf(key, v.Files[key])
@@ -461,9 +462,9 @@ func (s *pipSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, 
 	return binary, nil
 }
 
-// entryPoint is what Python starts: the entry of the manifest or the catalogue,
-// else the console script of the plugin's own wheels, which must agree. Contents
-// are those of wheels, by their names. The format is that of
+// entryPoint is what Python starts: the entry in the manifest or the catalogue, or
+// else the console script of the plugin's own wheels, which must agree. contents
+// are the names of the files in the wheels. The format is that of
 // https://packaging.python.org/en/latest/specifications/entry-points/.
 func entryPoint(w *plan.Want, contents map[string]*source.Content) (string, error) {
 	if w.Entry != "" {
@@ -508,8 +509,8 @@ func entryPoint(w *plan.Want, contents map[string]*source.Content) (string, erro
 	return entry, nil
 }
 
-// provides makes sure that the plugin's own wheels have the extras that are asked for:
-// one that they do not have pip leaves out.
+// provides checks that the plugin's own wheels have the extras that were asked for,
+// because pip ignores an extra that does not exist.
 func provides(w *plan.Want, contents map[string]*source.Content) error {
 	k := lock.KindOf(lock.Pip)
 	bare, extras := w.From.Bare()
@@ -530,7 +531,7 @@ func provides(w *plan.Want, contents map[string]*source.Content) error {
 	return nil
 }
 
-// Finish says how Python runs a plugin.
+// Finish records how Python starts a plugin.
 func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*source.Content) error {
 	mine := map[string]*source.Content{}
 	for key := range v.Files {
@@ -548,8 +549,8 @@ func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*s
 	return err
 }
 
-// Programs are the console scripts of a wheel, and executables in its folder of
-// scripts.
+// Programs returns the console scripts of a wheel, and the executables in its
+// scripts folder.
 func (s *pipSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
 	files, err := s.files(ctx, w.From.Name)
 	if err != nil {

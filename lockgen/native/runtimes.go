@@ -18,10 +18,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// together lets pip resolve a runtime and the others of Python at once, and returns
-// what it chose as NAME==VERSION: what each of them needs is then looked for among
-// that. Apart says, by target, why they cannot be had together. Both are nil for what
-// has no others beside it.
+// together runs pip once for all Python runtimes, and returns its choice as
+// NAME==VERSION; each runtime then takes its dependencies from this choice. apart
+// explains, by target, why no common choice exists. Both are nil if w has no
+// sibling runtimes.
 func (s *pipSource) together(ctx context.Context, w *plan.Want, targets []pip.Target, rule *cooldown.Rule) (within []string, apart []error, err error) {
 	if len(w.Beside) == 0 {
 		return nil, nil, nil
@@ -55,8 +55,8 @@ func (s *pipSource) together(ctx context.Context, w *plan.Want, targets []pip.Ta
 	return within, apart, nil
 }
 
-// mergeable refuses a runtime whose wheels for several interpreters cannot lie in one
-// folder, as Buck2 has them.
+// mergeable refuses a runtime if its wheels for several interpreters cannot be in
+// one folder, which is how Buck2 uses them.
 func mergeable(w *plan.Want, v *lock.Version, contents map[string]*source.Content) error {
 	for _, p := range lock.Platforms {
 		if !v.Platforms[p.Name].Locked() {

@@ -1,5 +1,5 @@
-// Package web has the sources that are asked over HTTP alone, without a client
-// program: URLs and releases of GitHub, registries of OCI, repositories of Maven.
+// Package web has the sources that need only HTTP, and no client program: URLs and
+// GitHub releases, OCI registries, Maven repositories.
 package web
 
 import (
@@ -30,19 +30,20 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// httpSource locks plugins that lie at a URL for each platform, releases of GitHub
-// among them. A digest is known beforehand where the publisher has a checksum
-// file, or GitHub itself computed one; else the first download is believed.
+// httpSource locks plugins that are files at a URL for each platform, GitHub
+// releases among them. If the publisher has a checksum file, or GitHub computed a
+// digest, the download is compared with it; otherwise the first download is
+// trusted.
 type httpSource struct {
 	client  *remote.Client
 	mirrors []manifest.Mirror
-	// By URL: what GitHub says of a release, and published checksums.
+	// What GitHub says about a release, and published checksums, by URL.
 	documents once.Map[string, []byte]
 	gitHub    github.Client
 	needed    source.Needed
 }
 
-// NewHTTP makes the source of plugins at URLs.
+// NewHTTP returns the source of plugins at URLs.
 func NewHTTP(client *remote.Client, mirrors []manifest.Mirror, needed source.Needed) source.Source {
 	s := &httpSource{client: client, mirrors: mirrors, needed: needed}
 	s.gitHub.Document = s.document
@@ -61,8 +62,8 @@ func (s *httpSource) document(ctx context.Context, address, accept string, limit
 	})
 }
 
-// Versions lists the releases of a repository of GitHub. A source that is the
-// template of a URL has no list.
+// Versions lists the releases of a GitHub repository. The template of a URL has no
+// list.
 func (s *httpSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	owner, repo, ok := w.From.GitHub()
 	tag, one := w.ReleaseTag()
@@ -159,9 +160,9 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 	return res, nil
 }
 
-// gone asks for each artifact, before anything is downloaded, whether it is there, and
-// how long it is. What it is told of a release needs no question. The errors are those
-// of artifacts that are not there, by index; err is an interruption.
+// gone asks for each artifact, before any download, whether it exists and how long
+// it is. If the release already says so, nothing is requested. errs are those of
+// missing artifacts, by index; err is an interruption.
 func (s *httpSource) gone(ctx context.Context, w *plan.Want, artifacts []*source.Artifact) (gone []error, err error) {
 	gone = make([]error, len(artifacts))
 	var g errgroup.Group
@@ -180,9 +181,9 @@ func (s *httpSource) gone(ctx context.Context, w *plan.Want, artifacts []*source
 	return gone, ctx.Err()
 }
 
-// probe asks whether a file is there, and how long it is, 0 for not known. Addresses
-// tries where it may be. The error is of a file that is nowhere: a failure of another
-// kind is left to the download.
+// probe asks whether a file exists, and how long it is; 0 means unknown. addresses
+// are the URLs to try. The error means that no URL has the file: other failures are
+// left for the download to report.
 func probe(ctx context.Context, client *remote.Client, addresses func(try func(address string) error) error) (size int64, err error) {
 	err = addresses(func(address string) (err error) {
 		size, err = client.Head(ctx, address)
@@ -191,7 +192,7 @@ func probe(ctx context.Context, client *remote.Client, addresses func(try func(a
 	if err == nil {
 		return size, nil
 	}
-	// That may hold for HEAD alone.
+	// The server may fail only for HEAD.
 	err = addresses(func(address string) error { return client.Probe(ctx, address, 0) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, err
@@ -261,13 +262,13 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 	return nil
 }
 
-// published returns what a checksum file gives for a file.
+// published returns the digest of a file in a checksum file.
 func (s *httpSource) published(ctx context.Context, address, name string) (checksums.Sums, error) {
 	const hint = "correct checksums of the entry; without it the first download is believed"
 	shown := redact.URL(address)
 	body, err := s.document(ctx, address, "*/*", checksums.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		// Not that of a file that one platform has not.
+		// Not the checksum file of a file that one platform does not have.
 		return checksums.Sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, hint, "there is no checksum file %s", shown))
 	}
 	if err != nil {
@@ -280,8 +281,8 @@ func (s *httpSource) published(ctx context.Context, address, name string) (check
 	return found, nil
 }
 
-// Upstream asks each server for the beginning of its file: that it is there, and
-// the length that it announces.
+// Upstream requests the first bytes of each file, to see that it exists and how
+// long it is.
 func (s *httpSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
 	var keys []string
 	for key := range v.Files {
@@ -316,9 +317,9 @@ func (s *httpSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree,
 	return source.NativeExecutable(w, p, tree, contents)
 }
 
-// Programs are the executables in the file of a release, or in that at a URL, for one
-// of the platforms: that of this machine, if there is one. How the others are called is
-// read off their names; beside a URL they are looked for.
+// Programs lists the executables in the file of one platform: this machine's, if
+// there is one. It reads the names of the other platforms' files from the release,
+// or tries the usual names next to a URL.
 func (s *httpSource) Programs(ctx context.Context, w *plan.Want, on []lock.Platform) ([]source.Program, error) {
 	if w.Finds { // an entry says what the files are called
 		return inside(ctx, s, s.needed, w, on, naming.Guess{OS: w.Naming.OS, Arch: w.Naming.Arch})
@@ -347,8 +348,8 @@ func (s *httpSource) Programs(ctx context.Context, w *plan.Want, on []lock.Platf
 	return s.programs(ctx, w, g, of)
 }
 
-// programsAt are the programs at a URL. It is that of a file for one platform, where
-// the files of others are beside it, or a template.
+// programsAt lists the programs at a URL, which is a template, or the URL of the
+// file for one platform. Files for other platforms are looked for next to it.
 func (s *httpSource) programsAt(ctx context.Context, w *plan.Want) ([]source.Program, error) {
 	template := w.From.Name
 	at := func(template string) string {
@@ -398,8 +399,8 @@ func (s *httpSource) programsAt(ctx context.Context, w *plan.Want) ([]source.Pro
 	return s.programs(ctx, w, guess, of)
 }
 
-// programs are those in the file of one platform. Each is as of, but for its name and
-// its path.
+// programs lists the executables in the file of one platform. Each is a copy of as,
+// with its own name and path.
 func (s *httpSource) programs(ctx context.Context, w *plan.Want, g naming.Guess, of source.Program) ([]source.Program, error) {
 	platforms := slices.Sorted(maps.Keys(g.Files))
 	if host, ok := lock.Host(); ok && (g.Files[host.Name] != "" || len(platforms) == 0) {
@@ -430,7 +431,7 @@ func (s *httpSource) programs(ctx context.Context, w *plan.Want, g naming.Guess,
 	return executables(contents[a.Identity], g, w.Version, p, of), nil
 }
 
-// Tag is [Tagger]'s.
+// Tag implements [Tagger].
 func (s *httpSource) Tag(ctx context.Context, w *plan.Want) (template string, err error) {
 	owner, repo, ok := w.From.GitHub()
 	if !ok {

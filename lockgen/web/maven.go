@@ -32,9 +32,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// mavenSource locks what repositories of Maven have: the program of each platform,
-// told apart by the classifier, or the jar of a plugin with all that it needs at
-// runtime. Nothing of Maven's runs, see package maven.
+// mavenSource locks files of Maven repositories: the program of each platform, by
+// its classifier, or the jar of a plugin with its runtime dependencies. No Maven
+// code runs; see package maven.
 type mavenSource struct {
 	*origin.Maven
 	store    *store.Store
@@ -46,8 +46,8 @@ type mavenSource struct {
 	together  once.Map[string, map[string][]maven.Node]
 }
 
-// NewMaven makes the source of repositories of Maven. Believed says that [policy] lets
-// the times of publishers count.
+// NewMaven returns the source of Maven repositories. believed says that [policy]
+// trusts the times of publishers.
 func NewMaven(at *origin.Maven, s *store.Store, now time.Time, believed bool) source.Source {
 	return &mavenSource{Maven: at, store: s, now: now, believed: believed}
 }
@@ -59,7 +59,7 @@ var (
 	_ source.Describer = (*mavenSource)(nil)
 )
 
-// document is a file of the repositories, each asked for once.
+// document returns a file of the repositories, and requests it at most once.
 func (s *mavenSource) document(ctx context.Context, path string) ([]byte, error) {
 	return s.documents.Do(path, func() ([]byte, error) { return s.Document(ctx, path, maven.MaxDocument) })
 }
@@ -74,8 +74,8 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 		err = maven.CheckPOM(own, pom)
 	}
 	if errors.Is(err, fs.ErrNotExist) && w.RuntimeName == "" && w.Language == "" {
-		// Programs depend on nothing, so mvn too takes them from a repository that
-		// has them and no POM.
+		// Programs have no dependencies. So, like mvn, lockgen accepts a program
+		// from a repository that has no POM for it.
 		err = s.anyOf(ctx, w, platforms, err)
 	}
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 	return res, err
 }
 
-// perPlatform takes the files of the platforms, and the jar with .proto files.
+// perPlatform returns the file of each platform, and the jar with the .proto files.
 func (s *mavenSource) perPlatform(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *source.Resolution) error {
 	gone := make([]error, len(platforms))
 	var g errgroup.Group
@@ -144,7 +144,8 @@ func (s *mavenSource) perPlatform(ctx context.Context, w *plan.Want, platforms [
 	return s.evidence(ctx, res.Artifacts)
 }
 
-// anyOf is nil if the repositories have the program of one platform, or missing.
+// anyOf returns nil if the repositories have the program for one platform,
+// otherwise missing.
 func (s *mavenSource) anyOf(ctx context.Context, w *plan.Want, platforms []lock.Platform, missing error) error {
 	for _, p := range platforms {
 		if err := s.there(ctx, w.Artifact(p), 0); err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -154,7 +155,7 @@ func (s *mavenSource) anyOf(ctx context.Context, w *plan.Want, platforms []lock.
 	return missing
 }
 
-// jars are the closure of the plugin, alike on every platform.
+// jars returns the closure of the plugin, which is the same on every platform.
 func (s *mavenSource) jars(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *source.Resolution) error {
 	own := w.Artifact(lock.Platforms[0])
 	nodes, err := s.resolver(w).Closure(ctx, own)
@@ -168,14 +169,14 @@ func (s *mavenSource) jars(ctx context.Context, w *plan.Want, platforms []lock.P
 	return s.evidence(ctx, res.Artifacts)
 }
 
-// resolver is that for the Java that runs w.
+// resolver returns the resolver for the Java version that runs w.
 func (s *mavenSource) resolver(w *plan.Want) *maven.Resolver {
 	java := javaOf(w)
 	resolver, _ := s.resolvers.Do(java, func() (*maven.Resolver, error) { return &maven.Resolver{Document: s.document, Java: java}, nil })
 	return resolver
 }
 
-// take makes artifacts of the jars among nodes.
+// take returns artifacts for the jars among nodes.
 func (s *mavenSource) take(w *plan.Want, platforms []lock.Platform, nodes []maven.Node, res *source.Resolution) {
 	for _, n := range nodes {
 		if n.Relocated != "" {
@@ -193,8 +194,8 @@ func (s *mavenSource) take(w *plan.Want, platforms []lock.Platform, nodes []mave
 	}
 }
 
-// javaOf is the major version of Java that runs w; the newest one that is known
-// before one is locked.
+// javaOf is the major version of the Java that runs w, or the newest known one if
+// none is locked yet.
 func javaOf(w *plan.Want) int {
 	_, version, _ := strings.Cut(w.Runtime, "@")
 	major, _, _ := strings.Cut(version, ".")
@@ -227,12 +228,13 @@ func (s *mavenSource) download(ctx context.Context, c maven.Coordinate, in remot
 	})
 }
 
-// evidence looks for the checksums beside the files
-// (https://maven.apache.org/resolver/about-checksums.html), the strongest first.
-// What a publisher signs with SHA-512 or SHA-256 is a checksum file; SHA-1, which
-// every repository makes itself, finds damage and proves nothing of who made it. Of a
-// signature the key is recorded that it names: it is not verified, for no key is known
-// to be the publisher's, and gives no trust.
+// evidence looks for the checksums next to the files
+// (https://maven.apache.org/resolver/about-checksums.html), the strongest first. A
+// SHA-512 or SHA-256 comes from the publisher and counts as a checksum file. Every
+// repository makes a SHA-1 itself: it detects damage, but does not prove who made
+// the file. The key that a signature names is recorded. The signature is not
+// verified, because nothing says which key belongs to the publisher, so it adds no
+// trust.
 func (s *mavenSource) evidence(ctx context.Context, artifacts []*source.Artifact) error {
 	byKey := map[string]*source.Artifact{}
 	var keys []string
@@ -278,7 +280,8 @@ func (s *mavenSource) beside(ctx context.Context, a *source.Artifact) error {
 	return err
 }
 
-// signer is the key that the signature beside a file names, "" if there is none.
+// signer returns the key that the signature next to a file names, or "" if there is
+// no signature.
 func (s *mavenSource) signer(ctx context.Context, c maven.Coordinate) (string, error) {
 	const end = ".asc"
 	body, err := s.documents.Do(c.Path()+end, func() ([]byte, error) { return s.Document(ctx, c.Path()+end, maxSignature) })
@@ -295,10 +298,11 @@ func (s *mavenSource) signer(ctx context.Context, c maven.Coordinate) (string, e
 	return key, nil
 }
 
-// maxSignature bounds a signature, in bytes.
+// maxSignature is the size limit of a signature, in bytes.
 const maxSignature = 64 << 10
 
-// checksum is the strongest one beside a file, in hexadecimal; kind is "" for none.
+// checksum returns the strongest checksum next to a file, in hexadecimal. kind is
+// "" if there is none.
 func (s *mavenSource) checksum(ctx context.Context, c maven.Coordinate) (kind, sum string, err error) {
 	for kind, digits := range orderedSums {
 		body, err := s.documents.Do(c.Path()+"."+kind, func() ([]byte, error) { return s.Document(ctx, c.Path()+"."+kind, checksums.MaxSize) })
@@ -316,14 +320,14 @@ func (s *mavenSource) checksum(ctx context.Context, c maven.Coordinate) (kind, s
 	return "", "", nil
 }
 
-// orderedSums are the checksums that count, the strongest first, with how many
-// digits they have.
+// orderedSums lists the checksums that count, the strongest first, with their
+// number of digits.
 func orderedSums(yield func(string, int) bool) {
 	_ = yield("sha512", 128) && yield("sha256", 64) && yield("sha1", 40)
 }
 
-// oneSum is the only word of hexadecimal digits of that length; some write the
-// name of a file beside it.
+// oneSum returns the only word that is a hexadecimal number of that length. Some
+// files contain a file name as well.
 func oneSum(body []byte, digits int) (sum string) {
 	for word := range bytes.FieldsSeq(body) {
 		word := strings.ToLower(string(word))
@@ -337,7 +341,7 @@ func oneSum(body []byte, digits int) (sum string) {
 	return sum
 }
 
-// sha1Sink counts what goes into the store.
+// sha1Sink computes the SHA-1 of what is written to the store.
 type sha1Sink struct {
 	*store.Ingest
 	sum hash.Hash
@@ -354,8 +358,8 @@ func (s *sha1Sink) Reset() error {
 	return s.Ingest.Reset()
 }
 
-// Versions are those of maven-metadata.xml, a request for each repository. Nobody
-// says when each came: that is when this machine saw it first.
+// Versions reads maven-metadata.xml, with one request for each repository. It has
+// no times, so a version is as old as this machine has known it.
 func (s *mavenSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	m, err := s.metadata(ctx, w)
 	if err != nil {
@@ -369,7 +373,7 @@ func (s *mavenSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Releas
 	return releases, err
 }
 
-// metadata is what all repositories say of a package.
+// metadata merges what all repositories say about a package.
 func (s *mavenSource) metadata(ctx context.Context, w *plan.Want) (*maven.Metadata, error) {
 	pkg := w.Artifact(lock.Platforms[0]).Package()
 	all := &maven.Metadata{}
@@ -407,8 +411,8 @@ func (s *mavenSource) metadata(ctx context.Context, w *plan.Want) (*maven.Metada
 	return all, nil
 }
 
-// Date takes the time of the last change of the list, by which every version of it
-// was there, where publishers are believed.
+// Date returns when the list last changed, if [policy] trusts publishers. Every
+// version in it existed by then.
 func (s *mavenSource) Date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
 	if !s.believed {
 		return nil
@@ -425,8 +429,8 @@ func (s *mavenSource) Date(ctx context.Context, w *plan.Want, releases []*plan.R
 	return nil
 }
 
-// Upstream asks for the checksums again; where there is none that counts, for the
-// beginning of the file.
+// Upstream requests the checksums again, or, without one that counts, the first
+// bytes of the file.
 func (s *mavenSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version) map[string]source.Answer {
 	keys := slices.Collect(func(yield func(string) bool) {
 		for key := range v.Files {
@@ -470,7 +474,7 @@ func (s *mavenSource) today(ctx context.Context, key string, f lock.File) source
 	return source.Answer{Unproved: "only a download would tell whether it has the same bytes; run: lockgen check --upstream --verify"}
 }
 
-// there asks for the beginning of a file, and the length that is announced.
+// there requests the first bytes of a file, and returns its length.
 func (s *mavenSource) there(ctx context.Context, c maven.Coordinate, size int64) error {
 	err := s.Addresses(c.Path(), func(address string) error {
 		return s.Client.Probe(ctx, address, size)
@@ -513,9 +517,10 @@ func (s *mavenSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree
 	return jar, nil
 }
 
-// Finish finds the class that Java starts: that of the entry, else what the jar
-// names (https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html), and
-// proves that the locked Java can.
+// Finish finds the class that Java starts: the one in the entry, or else the
+// Main-Class of the jar
+// (https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html). It checks
+// that the locked Java can load it.
 func (s *mavenSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*source.Content) error {
 	if w.Language != "" {
 		return s.readable(v, contents)
@@ -569,10 +574,11 @@ func values(contents map[string]*source.Content) (list []*source.Content) {
 	return list
 }
 
-// maxInJar bounds what is read of a jar, in bytes.
+// maxInJar limits how much of a file in a jar is read, in bytes.
 const maxInJar = 1 << 20
 
-// inJar is the beginning of a file of a jar, nil where it is not there.
+// inJar returns the beginning of a file in a jar, or nil if the jar does not have
+// it.
 func (s *mavenSource) inJar(c *source.Content, name string) ([]byte, error) {
 	f, err := s.store.Blob(context.Background(), c.Digest)
 	if err != nil {
@@ -594,7 +600,8 @@ func (s *mavenSource) inJar(c *source.Content, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(in, maxInJar))
 }
 
-// mainClass is the Main-Class of a manifest, whose long lines go on behind a space.
+// mainClass returns the Main-Class of a manifest. Long lines of a manifest continue
+// after a space.
 func mainClass(manifest []byte) string {
 	text := strings.NewReplacer("\r\n ", "", "\n ", "", "\r ", "").Replace(string(manifest))
 	for line := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\r' || r == '\n' }) {
@@ -605,8 +612,8 @@ func mainClass(manifest []byte) string {
 	return ""
 }
 
-// Programs are the program of a platform, else the jar: each is called as its artifact
-// is. There is no list of the files of a version, so it is asked for each.
+// Programs returns the program of a platform, or else the jar, named after the
+// artifact. A version has no list of files, so each is requested.
 func (s *mavenSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
 	jar, ok := w.Jar()
 	if ok {

@@ -23,10 +23,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// ociSource locks plugins from registries of OCI: from an index with platforms,
-// from one tag a platform, or from one artifact whose layers are named by
-// platform. A tag becomes digests, and what the lock has can be downloaded by
-// digest alone.
+// ociSource locks plugins from OCI registries: from an index with platforms, from
+// one tag per platform, or from one artifact whose layers are named after
+// platforms. Tags are resolved to digests, so that what the lock has can be
+// downloaded by digest alone.
 type ociSource struct {
 	client   *oci.Client
 	mirrors  []manifest.Mirror
@@ -36,8 +36,8 @@ type ociSource struct {
 	needed   source.Needed
 }
 
-// NewOCI makes the source of registries of OCI. Believed says that [policy] lets the
-// times of publishers count.
+// NewOCI returns the source of OCI registries. believed says that [policy] trusts
+// the times of publishers.
 func NewOCI(client *oci.Client, mirrors []manifest.Mirror, s *store.Store, now time.Time, believed bool, needed source.Needed) source.Source {
 	return &ociSource{client: client, mirrors: mirrors, store: s, now: now, believed: believed, needed: needed}
 }
@@ -47,8 +47,8 @@ var (
 	_ source.Describer = (*ociSource)(nil)
 )
 
-// Versions lists the tags that the template of the source makes, on whichever
-// platform. No registry says when a tag was made.
+// Versions lists the tags that match the source's template, for any platform.
+// Registries do not say when a tag was made.
 func (s *ociSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	patterns := w.Tags()
 	if len(patterns) == 0 {
@@ -78,8 +78,8 @@ func (s *ociSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 	return releases, nil
 }
 
-// Date asks what the tags of each version name: a tag is as old as this machine
-// knows that it names this.
+// Date resolves the tags of each version. A tag is as old as this machine has known
+// its digest.
 func (s *ociSource) Date(ctx context.Context, w *plan.Want, releases []*plan.Release) error {
 	repo, err := s.repository(w.PackageName())
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *ociSource) Date(ctx context.Context, w *plan.Want, releases []*plan.Rel
 	return nil
 }
 
-// tagged says since when a tag names what it does.
+// tagged returns since when a tag has had its digest.
 func (s *ociSource) tagged(ctx context.Context, w *plan.Want, repo *oci.Repository, tag string) (when time.Time, seen bool, err error) {
 	digest, err := repo.Digest(ctx, tag)
 	if err != nil {
@@ -121,9 +121,9 @@ func (s *ociSource) tagged(ctx context.Context, w *plan.Want, repo *oci.Reposito
 	return n.Created, false, nil
 }
 
-// repository returns where a package is asked for.
+// repository returns the address of a package.
 func (s *ociSource) repository(pkg string) (*oci.Repository, error) {
-	// A tag makes a whole reference of it.
+	// A tag makes it a complete reference.
 	ref, err := manifest.ParseOCI(manifest.Rewrite(s.mirrors, "oci://"+pkg+":x"))
 	if err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func (s *ociSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 	return res, nil
 }
 
-// artifact is a file by its digest.
+// artifact returns a file by its digest.
 func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository, file oci.Descriptor) (*source.Artifact, error) {
 	archive, err := image.Archive(file)
 	if err != nil {
@@ -213,7 +213,7 @@ func (s *ociSource) artifact(w *plan.Want, p lock.Platform, repo *oci.Repository
 	return a, nil
 }
 
-// Upstream resolves the tags again and asks for each blob.
+// Upstream resolves the tags again and requests each blob.
 func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version) map[string]source.Answer {
 	answers := map[string]source.Answer{}
 	repo, err := s.repository(v.Package)
@@ -242,7 +242,7 @@ func (s *ociSource) Upstream(ctx context.Context, w *plan.Want, v *lock.Version)
 	return answers
 }
 
-// upstreamOf asks what the tag of a locked file has for a platform.
+// upstreamOf returns what the tag of a locked file has for a platform.
 func (s *ociSource) upstreamOf(ctx context.Context, l *image.Finder, w *plan.Want, p lock.Platform, f lock.File) source.Answer {
 	ref, err := w.OCI(p)
 	if err != nil {
@@ -287,8 +287,8 @@ func (s *ociSource) Executable(w *plan.Want, p lock.Platform, tree source.Tree, 
 	return source.NativeExecutable(w, p, tree, contents)
 }
 
-// executables are those of an archive for a platform; each is as of, but for its name
-// and its path.
+// executables lists the executables in an archive for a platform. Each is a copy of
+// as, with its own name and path.
 func executables(c *source.Content, g naming.Guess, version string, p lock.Platform, of source.Program) (list []source.Program) {
 	for _, f := range c.Files {
 		name := strings.TrimSuffix(path.Base(f.Path), ".exe")
@@ -302,15 +302,15 @@ func executables(c *source.Content, g naming.Guess, version string, p lock.Platf
 	return list
 }
 
-// Programs are the executables of what a tag has for a platform.
+// Programs lists the executables of a tag for a platform.
 func (s *ociSource) Programs(ctx context.Context, w *plan.Want, on []lock.Platform) ([]source.Program, error) {
 	named := *w
 	named.Name = path.Base(w.PackageName())
 	return inside(ctx, s, s.needed, &named, on, naming.Guess{OS: w.Naming.OS, Arch: w.Naming.Arch})
 }
 
-// inside are the executables in the file of w for the first of some platforms that has
-// one; g has the words of its publisher for platforms.
+// inside lists the executables in the file of w for the first of the platforms that
+// has one. g has the publisher's names of platforms.
 func inside(ctx context.Context, s source.Source, needed source.Needed, w *plan.Want, on []lock.Platform, g naming.Guess) ([]source.Program, error) {
 	named := *w
 	named.Binary = "no/such/file"

@@ -15,8 +15,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// libraries are the jars of a runtime and of all that it needs, in the versions that
-// the runtimes of Java come to together.
+// libraries returns the jars of a runtime and its dependencies, in the versions
+// that all Java runtimes agree on.
 func (s *mavenSource) libraries(ctx context.Context, w *plan.Want, platforms []lock.Platform, res *source.Resolution) error {
 	var roots []maven.Coordinate
 	for _, item := range w.Together() {
@@ -47,7 +47,7 @@ func (s *mavenSource) libraries(ctx context.Context, w *plan.Want, platforms []l
 	return s.evidence(ctx, res.Artifacts)
 }
 
-// readable refuses a jar of a runtime that no compiler can read.
+// readable refuses a jar that a compiler cannot read.
 func (s *mavenSource) readable(v *lock.Version, contents map[string]*source.Content) error {
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 		f, err := s.store.Blob(context.Background(), contents[key].Digest)
