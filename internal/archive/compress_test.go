@@ -248,16 +248,36 @@ func TestCompressedBombs(t *testing.T) {
 
 func FuzzCompressed(f *testing.F) {
 	tarball := tarOf(file("a"))
-	f.Add(true, xzOf(f, tarball, xz.WriterConfig{DictCap: 1 << 16}))
-	f.Add(false, zstdOf(f, tarball))
-	f.Add(false, append(zstdOf(f, tarball[:512]), zstdOf(f, tarball[512:])...))
+	known := map[bool]seeds{
+		true: {
+			string(xzOf(f, tarball, xz.WriterConfig{DictCap: 1 << 16})):              true,
+			string(xzOf(f, tarball, xz.WriterConfig{DictCap: 1 << 16})) + "\x00\x00": false,
+			string(xzOf(f, nil, xz.WriterConfig{})):                                  false,
+			string(zstdOf(f, tarball)):                                               false,
+		},
+		false: {
+			string(zstdOf(f, tarball)): true,
+			string(zstdOf(f, tarball[:512])) + string(zstdOf(f, tarball[512:])): true,
+			string(zstdOf(f, tarball)) + "x":                                    false,
+			string(zstdOf(f, tarball[:100])):                                    false,
+		},
+	}
+	for isXZ, seeds := range known {
+		for data := range seeds {
+			f.Add(isXZ, []byte(data))
+		}
+	}
 	f.Fuzz(func(t *testing.T, isXZ bool, data []byte) {
 		l := limits{entries: 100, total: 1 << 20, ratio: 200, ratioFrom: 1 << 20}
 		format := "tar.zst"
 		if isXZ {
 			format = "tar.xz"
 		}
-		if _, err := unpack(context.Background(), tempArchive(t, data), "", Options{Format: format, Release: true}, l); err != nil && fault.Of(err) != fault.Integrity {
+		_, err := unpack(context.Background(), tempArchive(t, data), "", Options{Format: format, Release: true}, l)
+		if want, ok := known[isXZ][string(data)]; ok && (err == nil) != want {
+			t.Errorf("%s: %v", format, err)
+		}
+		if err != nil && fault.Of(err) != fault.Integrity {
 			t.Errorf("class %v: %v", fault.Of(err), err)
 		}
 	})

@@ -164,7 +164,7 @@ func (x *Index) crates(source string, root *Source, lockfile []byte, asked bool)
 		case p.Source != source:
 			return nil, notFromRegistry(asks(lockfile, p, root), fmt.Sprintf("%s from another registry", redact.Line(c.String())))
 		}
-		if !word(p.Name) || syntax.CheckVersion(p.Version) != nil || !semver.IsValid("v"+p.Version) {
+		if !word(p.Name) || syntax.CheckVersion(p.Version) != nil || !whole("v"+p.Version) {
 			return nil, fault.Errorf(fault.Integrity, "report it to the publisher", "the Cargo.lock of crate %s names %q %q", root, redact.Line(p.Name), redact.Line(p.Version))
 		}
 		if asked {
@@ -268,6 +268,9 @@ func (x *Index) strangers(source string) error {
 func notFromRegistry(crate, what string) error {
 	return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin", "crate %s needs %s: only crates from the registry can be locked", crate, what))
 }
+
+// whole reports whether v is a version with all three numbers.
+func whole(v string) bool { return semver.Canonical(v)+semver.Build(v) == v && v != "" }
 
 // word reports whether s can be the name of a crate.
 func word(s string) bool {

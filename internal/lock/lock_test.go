@@ -496,11 +496,20 @@ func TestPlatforms(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(string(Print(sample())))
-	f.Add("schema = 1\n")
-	f.Add("schema = 1\n[plugins.a.\"1\"]\nsource = \"http\"\n")
+	whole := string(Print(sample()))
+	seeds := map[string]bool{ // to whether it is taken
+		whole: true, strings.ReplaceAll(whole, "\n", "\r\n"): true, "schema = 1\n": true, "# ours\nschema=1": true,
+		"": false, "schema = 2\n": false, "schema = \"1\"\n": false, "schema = 1\nschema = 1\n": false, whole + "x = 1\n": false, whole + "<<<<<<< ours\n": false,
+		"schema = 1\n[plugins.a.\"1\"]\nsource = \"http\"\n": false, whole[:len(whole)/2]: false, strings.ToUpper(whole): false,
+	}
+	for text := range seeds {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		l, err := Parse("lock", []byte(text))
+		if want, ok := seeds[text]; ok && (err == nil) != want {
+			t.Errorf("%.300q: %v", text, err)
+		}
 		if err != nil {
 			if c := fault.Of(err); c != fault.Lock {
 				t.Fatalf("class %v: %v", c, err)

@@ -247,10 +247,20 @@ func TestFindManifest(t *testing.T) {
 }
 
 func FuzzParseManifest(f *testing.F) {
-	f.Add([]byte(goodManifest))
-	f.Add([]byte("platforms = [\"linux-x86_64\"]\n[plugins]\na.version = '''1.0.0'''\n"))
+	const head = "platforms = [\"linux-x86_64\"]\n[plugins]\n"
+	seeds := map[string]bool{ // to whether it is taken
+		goodManifest: true, head: true, head + "protoc = '''30.2'''\n": true, "\xef\xbb\xbf" + head + "protoc = \"30.2\"\r\n": true,
+		head + "a.version = '''1.0.0'''\n": true, head + "protoc = 30.2\n": false, head + head: false, head + "[plugins]\n": false, "": false,
+		head + "protoc = \"30.2\"\n\"protoc\" = \"30.2\"\n": false, head + "<<<<<<< ours\n": false, "\xff\xfe" + head: false, head + "\x00": false, head + "# \xff\n": false,
+	}
+	for text := range seeds {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := Parse("plugins.toml", data)
+		if want, ok := seeds[string(data)]; ok && (err == nil) != want {
+			t.Errorf("%q: %v", data, err)
+		}
 		if err == nil && (m == nil || len(m.Platforms) == 0) {
 			t.Errorf("accepted without platforms: %q", data)
 		}

@@ -2,10 +2,13 @@ package manifest
 
 import (
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/idna"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -242,4 +245,90 @@ func TestWanted(t *testing.T) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
+}
+
+// FuzzAllow has any entry of allow and any URL. What an entry means is told once more
+// here, from what net/url says of the URL: the entry covers no other host.
+func FuzzAllow(f *testing.F) {
+	seeds := []struct {
+		entry, address string
+		taken, allowed bool
+	}{
+		{"host:github.com", "https://GitHub.com./x", true, true},
+		{"host:github.com", "https://github.com.evil.example/x", true, false},
+		{"host:github.com", "https://github.com@evil.example/", true, false},
+		{"host:github.com", "https://evil.example\\@github.com/", true, false},
+		{"host:github.com:8443", "https://github.com:8443/", true, true},
+		{"host:Bücher.example", "https://xn--bcher-kva.example/", true, true},
+		{"host:[::1]:8080", "http://[::1]:8080/", true, true},
+		{"github:Acme/Tool", "https://github.com/acme/tool/releases/download/v1/x", true, true},
+		{"github:acme/tool", "https://github.com/acme/tool/releases/../../../evil/x", true, false},
+		{"github:acme/*", "https://github.com/acme/%2e%2e/evil/releases/x", true, false},
+		{"github:acme/*", "https://api.github.com/repos/acme/x/releases", true, true},
+		{"github:*/x", "https://github.com/acme/x/releases/a", false, false},
+		{"host:", "https:///x", false, false},
+		{"host:*", "https://x/", false, false},
+		{"host:a/b", "https://a/b", false, false},
+		{"host:me@a", "https://me@a/", false, false},
+		{"npm:@s/*", "https://s/", true, false},
+		{"", "", false, false},
+	}
+	for _, s := range seeds {
+		f.Add(s.entry, s.address)
+	}
+	f.Fuzz(func(t *testing.T, entry, address string) {
+		normal, err := ParseAllow(entry)
+		u, bad := url.Parse(address)
+		allowed := err == nil && bad == nil && (&Policy{Allow: []string{normal}}).allowsURL(u)
+		for _, s := range seeds {
+			if s.entry == entry && s.address == address && (s.taken != (err == nil) || s.allowed != allowed) {
+				t.Errorf("%s and %s: taken %v, allowed %v", entry, address, err, allowed)
+			}
+		}
+		if err != nil {
+			if fault.Of(err) != fault.Usage {
+				t.Errorf("%q: class %v of %v", entry, fault.Of(err), err)
+			}
+			return
+		}
+		if again, err := ParseAllow(normal); err != nil || again != normal {
+			t.Errorf("%q is %q, and that %q, %v", entry, normal, again, err)
+		}
+		if !allowed {
+			return
+		}
+		host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+		kind, name, _ := strings.Cut(normal, ":")
+		switch kind {
+		case "github":
+			owner, repo, _ := strings.Cut(name, "/")
+			parts := strings.Split(strings.TrimPrefix(strings.ToLower(path.Clean(u.Path)), "/"), "/")
+			if host == "api.github.com" {
+				parts = parts[1:]
+			}
+			if u.Scheme != "https" || host != "github.com" && host != "api.github.com" || parts[0] != owner || repo != "*" && parts[1] != repo {
+				t.Errorf("%q lets %q through", entry, address)
+			}
+		case "host":
+			ascii, err := idna.Lookup.ToASCII(host)
+			port := u.Port()
+			if port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" {
+				port = ""
+			}
+			of := func(host string) string {
+				if strings.Contains(host, ":") {
+					host = "[" + host + "]"
+				}
+				if port != "" {
+					host += ":" + port
+				}
+				return host
+			}
+			if name != of(host) && (err != nil || name != of(ascii)) {
+				t.Errorf("%q (%s) lets %q through, of %q and %q, %v", entry, normal, address, of(host), of(ascii), err)
+			}
+		default:
+			t.Errorf("%q lets %q through", entry, address)
+		}
+	})
 }

@@ -284,3 +284,81 @@ func TestNamesOfPrivateAddressesAreFoundWhenDialled(t *testing.T) {
 	}
 	conn.Close()
 }
+
+// FuzzRedirect has any Location as an answer of a public host and of one on this
+// machine. What net/url says of it decides what must not be followed, and when a
+// credential may go along.
+func FuzzRedirect(f *testing.F) {
+	const public, local = "https://files.example/a/b", "http://127.0.0.1:8080/a/b"
+	seeds := []struct {
+		from, location string
+		followed, kept bool // and with the credential
+	}{
+		{public, "/c", true, true},
+		{public, "../../../c", true, true},
+		{public, "https://FILES.example:443/c", true, true},
+		{public, "//me:secret@files.example/c", true, true},
+		{public, "https://files.example.evil/c", true, false},
+		{public, "https://files.example@evil.invalid/c", true, false},
+		{public, "https://files.example:8443/c", true, false},
+		{public, "http://files.example/c", false, false},
+		{public, "file:///etc/passwd", false, false},
+		{public, "https:///c", false, false},
+		{public, "javascript:x", false, false},
+		{public, "https://localhost/c", false, false},
+		{public, "https://a.localhost./c", false, false},
+		{public, "https://127.0.0.1/c", false, false},
+		{public, "https://[::ffff:10.0.0.1]/c", false, false},
+		{public, "https://169.254.169.254/latest", false, false},
+		{public, "https://[64:ff9b::7f00:1]/", false, false},
+		{local, "/c", true, true},
+		{local, "https://127.0.0.1:8080/c", true, false},
+		{local, "http://localhost:8080/c", true, false},
+		{local, "https://files.example/c", true, false},
+		{local, "http://files.example/c", false, false},
+		{local, "http://10.0.0.1/c", false, false},
+	}
+	for _, s := range seeds {
+		f.Add(s.from == public, s.location)
+	}
+	f.Fuzz(func(t *testing.T, isPublic bool, location string) {
+		from := local
+		if isPublic {
+			from = public
+		}
+		u, err := url.Parse(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, err := u.Parse(location)
+		if err != nil {
+			return
+		}
+		refused := checkRedirect(u, next, isPublic)
+		kept := refused == nil && origin(next) == origin(u)
+		for _, s := range seeds {
+			if s.from == from && s.location == location && (s.followed != (refused == nil) || s.kept != kept) {
+				t.Errorf("%q from %s: %v, with the credential %v", location, from, refused, kept)
+			}
+		}
+		if refused != nil {
+			if fault.Of(refused) != fault.Policy || fault.Hint(refused) == "" {
+				t.Errorf("%q: class %v of %v", location, fault.Of(refused), refused)
+			}
+			return
+		}
+		host := strings.ToLower(strings.TrimSuffix(next.Hostname(), "."))
+		ip := net.ParseIP(host)
+		loopback := host == "localhost" || ip != nil && ip.IsLoopback()
+		switch {
+		case next.Scheme != "https" && (isPublic || next.Scheme != "http" || !loopback), host == "":
+			t.Errorf("%q is followed from %s", location, from)
+		case isPublic && (loopback || strings.HasSuffix(host, ".localhost") || ip != nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())):
+			t.Errorf("%q is followed into the network of this machine", location)
+		case kept && (next.Scheme != u.Scheme || !strings.EqualFold(next.Hostname(), u.Hostname())):
+			t.Errorf("%q gets the credential of %s", location, from)
+		case bare(next).User != nil || strings.Contains(bare(next).Host, "@"):
+			t.Errorf("%q: %s has a user", location, bare(next))
+		}
+	})
+}

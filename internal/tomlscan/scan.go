@@ -183,10 +183,10 @@ func (s *scanner) value(at []string) error {
 }
 
 // each calls one for each element of a list or inline table, which ends with
-// end. n is the index of the element in a list.
+// end. n is the number of the element in a list, from 1 as in an array of tables.
 func (s *scanner) each(end byte, one func(n int) error) error {
 	s.pos++ // the bracket
-	for n := 0; ; n++ {
+	for n := 0; ; {
 		s.blank(true)
 		if s.pos >= len(s.text) {
 			return nil
@@ -200,6 +200,7 @@ func (s *scanner) each(end byte, one func(n int) error) error {
 			continue
 		}
 		before := s.pos
+		n++
 		if err := one(n); err != nil {
 			return err
 		}
