@@ -55,6 +55,18 @@ func goList(t *testing.T, args ...string) string {
 	return string(out)
 }
 
+// programsOf lists the programs that have a module, by its path.
+func programsOf(t *testing.T) map[string][]string {
+	t.Helper()
+	programs := map[string][]string{}
+	for _, program := range []string{"fetch", "lockgen"} {
+		for _, module := range slices.Compact(slices.Sorted(slices.Values(strings.Fields(goList(t, "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./"+program))))) {
+			programs[module] = append(programs[module], program)
+		}
+	}
+	return programs
+}
+
 // TestDependencies: dependencies.md has each direct requirement of go.mod once,
 // with the programs that have it and its licence, and the indirect ones of the
 // programs.
@@ -72,12 +84,7 @@ func TestDependencies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs := map[string][]string{} // of a module
-	for _, program := range []string{"fetch", "lockgen"} {
-		for _, module := range slices.Compact(slices.Sorted(slices.Values(strings.Fields(goList(t, "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./"+program))))) {
-			programs[module] = append(programs[module], program)
-		}
-	}
+	programs := programsOf(t)
 	rows := map[string][]string{}
 	for _, m := range regexp.MustCompile(`(?m)^\| ([a-z]\S*\.\S+) \| (.*) \|$`).FindAllStringSubmatch(string(page), -1) {
 		if rows[m[1]] != nil {

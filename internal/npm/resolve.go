@@ -336,9 +336,6 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		if folder == "" || e.InBundle {
 			continue
 		}
-		if folder == "" {
-			continue
-		}
 		switch {
 		case e.Link || last == "":
 			return nil, fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",

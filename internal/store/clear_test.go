@@ -283,8 +283,12 @@ func TestClearRefuses(t *testing.T) {
 	if left := leftovers(t, s); len(left) != 1 || left[0] != "old" {
 		t.Errorf("tmp holds %v", left)
 	}
+}
 
-	s = testStore(t)
+// TestClearTag: what is not there needs no tag, and Blob writes one.
+func TestClearTag(t *testing.T) {
+	noise := func(int64) {}
+	s := testStore(t)
 	if c, err := s.Clear(t.Context(), grace, false); err != nil || c != (Cleared{}) {
 		t.Errorf("no cache: %+v, %v", c, err)
 	}

@@ -128,25 +128,7 @@ func TestOnlyWriter(t *testing.T) {
 					continue // hands them to the UI, or to the plugin that is run
 				}
 				ast.Inspect(decl, func(n ast.Node) bool {
-					bad := ""
-					switch n := n.(type) {
-					case *ast.SelectorExpr:
-						pkg, _ := n.X.(*ast.Ident)
-						if pkg == nil {
-							break
-						}
-						full := pkg.Name + "." + n.Sel.Name
-						switch {
-						case full == "os.Stdout", full == "os.Stderr", strings.HasPrefix(full, "fmt.Print"),
-							pkg.Name == "log" && n.Sel.Name != "SetOutput" && n.Sel.Name != "New":
-							bad = full
-						}
-					case *ast.CallExpr:
-						if id, ok := n.Fun.(*ast.Ident); ok && (id.Name == "print" || id.Name == "println") {
-							bad = id.Name
-						}
-					}
-					if bad != "" {
+					if bad := written(n); bad != "" {
 						t.Errorf("%s: %s writes past the UI", set.Position(n.Pos()), bad)
 					}
 					return true
@@ -161,4 +143,26 @@ func TestOnlyWriter(t *testing.T) {
 	if files < 100 {
 		t.Errorf("only %d files were read", files)
 	}
+}
+
+// written names what a node of a syntax tree writes to the standard streams with; "" for
+// nothing.
+func written(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.SelectorExpr:
+		pkg, ok := n.X.(*ast.Ident)
+		if !ok {
+			break
+		}
+		full := pkg.Name + "." + n.Sel.Name
+		if full == "os.Stdout" || full == "os.Stderr" || strings.HasPrefix(full, "fmt.Print") ||
+			pkg.Name == "log" && n.Sel.Name != "SetOutput" && n.Sel.Name != "New" {
+			return full
+		}
+	case *ast.CallExpr:
+		if id, ok := n.Fun.(*ast.Ident); ok && (id.Name == "print" || id.Name == "println") {
+			return id.Name
+		}
+	}
+	return ""
 }

@@ -77,6 +77,27 @@ func (r *Run) change(ctx context.Context, c change) error {
 	}
 }
 
+// warn tells what is odd in a changed manifest. A bundle that cannot be is an error.
+func (r *Run) warn(m *manifest.Manifest, old *lock.Lock, c change) error {
+	warnings := plan.Unknown(m)
+	if wants, err := plan.Wants(m, old); err == nil {
+		var added []string
+		for _, spec := range c.names {
+			if name, _, _ := strings.Cut(spec, "@"); c.verb == "add" {
+				added = append(added, name)
+			}
+		}
+		if err := plan.CheckBundles(m, wants); err != nil && len(c.removed) == 0 { // remove may fix it
+			return err
+		}
+		warnings = append(warnings, plan.Clashes(wants, added)...)
+	}
+	for _, w := range warnings {
+		r.UI.Warn("%s", w)
+	}
+	return nil
+}
+
 func (r *Run) changeOnce(ctx context.Context, c change) error {
 	o, err := r.Options(nil)
 	if err != nil {
@@ -112,21 +133,8 @@ func (r *Run) changeOnce(ctx context.Context, c change) error {
 			}
 		}
 	}
-	warnings := plan.Unknown(m)
-	if wants, err := plan.Wants(m, old); err == nil {
-		var added []string
-		for _, spec := range c.names {
-			if name, _, _ := strings.Cut(spec, "@"); c.verb == "add" {
-				added = append(added, name)
-			}
-		}
-		if err := plan.CheckBundles(m, wants); err != nil && len(c.removed) == 0 { // remove may fix it
-			return err
-		}
-		warnings = append(warnings, plan.Clashes(wants, added)...)
-	}
-	for _, w := range warnings {
-		r.UI.Warn("%s", w)
+	if err := r.warn(m, old, c); err != nil {
+		return err
 	}
 	o.Names, o.Removed, o.Verb, o.Was = c.names, c.removed, c.verb, was
 	out, after, err := r.resolve(ctx, m, after, o)
