@@ -4,25 +4,19 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
-	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/buckify"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
-	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
 var buckifyVerb = &cli.Verb[program]{
@@ -68,10 +62,17 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 	}
 	debug.SetMemoryLimit(buckifyMemory)
 	defer debug.SetMemoryLimit(memory)
-	o, err := p.buckifyOptions(args)
+	o, err := buckify.InCell(args, func() (*manifest.Manifest, string, error) {
+		m, err := p.readManifest()
+		if p.manifestGiven == "" && errors.Is(err, fs.ErrNotExist) {
+			return nil, "", nil // the defaults need no lock
+		}
+		return m, p.lock, err
+	})
 	if err != nil {
 		return err
 	}
+	o.Regroup = p.regroup
 	unlock := func() {}
 	if !p.check && !p.dryRun {
 		if unlock, err = files.Exclusive(ctx, p.ui, filepath.Join(o.Root, ".buckconfig")); err != nil {
@@ -170,149 +171,4 @@ func are(n int, noun string) string {
 		return plain.Count(n, noun) + " is"
 	}
 	return plain.Count(n, noun) + " are"
-}
-
-// buckifyOptions finds the cell, its settings, and those of plugins.toml.
-func (p *program) buckifyOptions(args []string) (*buckify.Options, error) {
-	at := "."
-	if len(args) > 0 {
-		at = args[0]
-	}
-	var dirs []string
-	for _, dir := range append([]string{at}, args...) {
-		abs, err := filepath.Abs(dir)
-		if err == nil {
-			abs, err = filepath.EvalSymlinks(abs)
-		}
-		info, err2 := os.Stat(abs)
-		switch {
-		case errors.Is(err, fs.ErrNotExist), err == nil && err2 == nil && !info.IsDir():
-			return nil, fault.Errorf(fault.Usage, "give a folder, or none for the whole cell", "%s is not a folder", dir)
-		case err != nil:
-			return nil, fault.Errorf(fault.Machine, fault.MachineHint(err), "looking for %s: %w", dir, err)
-		}
-		dirs = append(dirs, abs)
-	}
-	around, err := project.Find(dirs[0])
-	if err != nil {
-		return nil, err
-	}
-	if around == nil {
-		return nil, fault.Errorf(fault.Usage, "run: buck2 init", "no .buckconfig here or in a folder above, so the root of the cell is unknown")
-	}
-	c, err := around.CellOf(dirs[0])
-	if err != nil {
-		return nil, err
-	}
-	o := &buckify.Options{Buckify: manifest.DefaultBuckify(), Root: c.Root, Cell: c.Names, BuildFiles: c.BuildFiles, Ignore: c.Ignore, Regroup: p.regroup}
-	for i, dir := range dirs[1:] {
-		of, err := around.CellOf(dir)
-		if err != nil {
-			return nil, err
-		}
-		rel, err := filepath.Rel(c.Root, dir)
-		if err != nil || !filepath.IsLocal(rel) || of.Root != c.Root {
-			return nil, fault.Errorf(fault.Usage, "run the command once for each cell", "%s is not in the cell of %s, which is %s", args[i], args[0], c.Root)
-		}
-		if rel = filepath.ToSlash(rel); rel == "." {
-			rel = ""
-		}
-		o.Within = append(o.Within, rel)
-	}
-	o.Packages = &buckify.Packages{
-		Label: func(string) (label, name string) { return "", "" },
-		Hint: func(importPath string) string {
-			if name := catalog.Builtin().Serving(importPath); name != "" {
-				return "run: lockgen add " + lock.ProtosPrefix + name
-			}
-			return ""
-		},
-	}
-	m, err := p.readManifest()
-	if p.manifestGiven == "" && errors.Is(err, fs.ErrNotExist) {
-		return o, nil // the defaults need no lock
-	} else if err != nil {
-		return nil, err
-	}
-	o.Buckify = m.Buckify
-	return o, p.protoPackages(o, m, around)
-}
-
-// protoPackages finds the targets of the proto packages in plugins.toml. All of
-// them must be locked, because the lock has their imports.
-func (p *program) protoPackages(o *buckify.Options, m *manifest.Manifest, around *project.Project) error {
-	if !slices.ContainsFunc(slices.Collect(maps.Keys(m.Plugins)), func(name string) bool { _, is := lock.ProtosName(name); return is }) {
-		return nil
-	}
-	l, _, err := lock.Read(p.lock)
-	if err != nil {
-		return err
-	}
-	labels := map[string][2]string{} // label and name, by import path
-	for entry, versions := range l.Plugins {
-		name, is := lock.ProtosName(entry)
-		if !is {
-			continue
-		}
-		for _, v := range versions {
-			for folder, f := range v.Folders {
-				label := m.Buckify.Packages + ":" + name
-				if nameable(folder) {
-					label += "[" + folder + "]"
-				}
-				for _, file := range f.Files {
-					labels[path.Join(folder, file)] = [2]string{label, name}
-				}
-			}
-		}
-	}
-	known := o.Packages.Hint
-	o.Packages.Label = func(importPath string) (label, name string) { return labels[importPath][0], labels[importPath][1] }
-	o.Packages.Hint = func(importPath string) string {
-		name := lock.ProtosPrefix + catalog.Builtin().Serving(importPath)
-		if m.Plugins[name] != nil && l.Plugins[name] == nil {
-			return "run: lockgen update"
-		}
-		return known(importPath)
-	}
-	cell, folder, _ := strings.Cut(strings.TrimPrefix(m.Buckify.Packages, "@"), "//")
-	o.Packages.Folder = folder
-	o.Packages.Elsewhere = cell != "" && !slices.Contains(o.Cell, cell)
-	if !o.Packages.Elsewhere {
-		o.Packages.Lock, err = lockLabel(p.lock, o, around)
-		o.Packages.Elsewhere = o.Packages.Lock == ""
-	}
-	return err
-}
-
-// nameable reports whether Buck2 accepts a folder as the name of a sub-target.
-func nameable(folder string) bool {
-	return !strings.ContainsFunc(folder, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && !strings.ContainsRune("_/.=,+-", r)
-	})
-}
-
-// lockLabel returns the label with which a BUCK file of the cell loads the
-// lock, or "" if no cell contains the lock.
-func lockLabel(name string, o *buckify.Options, around *project.Project) (string, error) {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(files.Absolute(name)))
-	if err != nil {
-		return "", fault.Errorf(fault.Machine, fault.MachineHint(err), "looking for %s: %w", name, err)
-	}
-	c, err := around.CellOf(dir)
-	if err != nil {
-		return "", err
-	}
-	rel, err := filepath.Rel(c.Root, dir)
-	if err != nil || !filepath.IsLocal(rel) {
-		return "", nil
-	}
-	if rel = filepath.ToSlash(rel); rel == "." {
-		rel = ""
-	}
-	cell := ""
-	if c.Root != o.Root {
-		cell = "@" + c.Names[0]
-	}
-	return cell + "//" + rel + ":" + filepath.Base(name), nil
 }
