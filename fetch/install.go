@@ -116,6 +116,11 @@ func (a *app) readGiven(e *lock.Entry) error {
 	if err := readJSON(a.opts.registries, `{"npm": "https://…"}`, &a.registries); err != nil {
 		return err
 	}
+	for kind := range a.registries {
+		if !lock.KindOf(kind).Ecosystem {
+			return fault.Errorf(fault.Usage, "use one of "+strings.Join(lock.Ecosystems(), ", "), "%s: no registry has the kind %q", a.opts.registries, kind)
+		}
+	}
 	if err := readJSON(a.opts.mirrors, `[{"from": "*", "to": "oci://HOST/REPO"}]`, &a.mirrors); err != nil {
 		return err
 	}

@@ -173,19 +173,16 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 	if e.Locked.IsProtos() {
 		return i.buildOurselves(ctx, e, platform, dir)
 	}
-	switch e.Locked.Source {
-	case lock.NPM:
+	switch k := e.Locked.Kind(); {
+	case k.Folders:
 		return i.readyFirst(ctx, e, platform, dir, i.buildNPM)
-	case lock.Pip:
+	case k.Wheels:
 		return i.readyFirst(ctx, e, platform, dir, i.buildPip)
-	case lock.Go:
-		if e.Toolchain != nil {
-			return i.orReady(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))
-		}
-	case lock.Cargo:
+	case e.Toolchain != nil:
+		return i.orReady(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))
+	case k.Compiled:
 		return i.readyOr(ctx, e, platform, dir, i.buildByCargo)
-	}
-	if !slices.Contains(lock.KindNames(), e.Locked.Source) {
+	case !slices.Contains(lock.KindNames(), e.Locked.Source):
 		return fault.Errorf(fault.Usage, "use another source of the plugin", "%s: this version does not install plugins of source %q", e, e.Locked.Source)
 	}
 	return i.buildOurselves(ctx, e, platform, dir)

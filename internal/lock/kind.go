@@ -67,6 +67,14 @@ type Kind struct {
 	// lack.
 	OneEach bool
 
+	// Client is the program that knows which registry the user has configured, "" if none
+	// is needed, and Registry what it calls that.
+	Client, Registry string
+
+	// Engines says that package.json of a package names versions of node and of other
+	// packages that it works with.
+	Engines bool
+
 	// RunBy is the plugin that runs packages that are no programs, "" for none.
 	RunBy string
 	// Wheels says that files are wheels: they are for some interpreters of
@@ -74,7 +82,8 @@ type Kind struct {
 	Wheels bool
 
 	// Jars says that files may be jars, which Java runs or has in its programs: an
-	// entry may name the class to start, and another jar with .proto files.
+	// entry may name the class to start, and another jar with .proto files. Versions
+	// are those of Maven.
 	Jars bool
 
 	// Language is the one whose runtimes are of this kind, "" for none, and
@@ -147,7 +156,8 @@ func KindOf(name string) *Kind {
 func (v *Version) Kind() *Kind { return KindOf(v.Source) }
 
 var npm = Kind{
-	Name: NPM, Ecosystem: true, Folders: true, Scopes: true, Bins: true, Schemes: true, RunBy: "node", PURL: "npm",
+	Name: NPM, Ecosystem: true, Folders: true, Scopes: true, Bins: true, Schemes: true, Engines: true, RunBy: "node", PURL: "npm",
+	Client: "npm", Registry: "registry",
 	Language: "typescript", RuntimeHint: `write "@bufbuild/protobuf" for a version that fits the plugins, or "@bufbuild/protobuf==2.17.0"`,
 	checkPackage: func(name string) error {
 		bare := name
@@ -189,6 +199,7 @@ var cargo = Kind{
 
 var pip = Kind{
 	Name: Pip, Ecosystem: true, Wheels: true, PURL: "pypi",
+	Client: "pip", Registry: "index",
 	Language: "python", RuntimeHint: `write "protobuf" for a version that fits the plugins, or "protobuf==6.30.2"`,
 	extra:        syntax.IsWord,
 	checkPackage: checkExtras,
@@ -208,6 +219,7 @@ var pip = Kind{
 
 var golang = Kind{
 	Name: Go, Ecosystem: true, Mains: true, PublisherTimes: true, Paths: true, V: "v", PURL: "golang",
+	Client: "go", Registry: "module proxy",
 	Language: "go", RuntimeHint: `write "protobuf" for a version that fits the plugins, "protobuf==1.36.12", or the path of any other module`,
 	checkPackage: module.CheckPath,
 	identity:     func(_, key string, _ File) string { return key },

@@ -684,20 +684,18 @@ func (d *decoder) registries(v any) error {
 	if err := d.known([]string{"registries"}, table, lock.Ecosystems()...); err != nil {
 		return err
 	}
-	for _, f := range []struct {
-		key string
-		to  *string
-	}{{lock.NPM, &d.m.Registries.NPM}, {lock.Pip, &d.m.Registries.Pip}, {lock.Cargo, &d.m.Registries.Cargo}, {lock.Go, &d.m.Registries.Go}, {lock.Maven, &d.m.Registries.Maven}} {
-		if v, ok := table[f.key]; ok {
-			at := []string{"registries", f.key}
-			if *f.to, err = d.str(at, v); err != nil {
-				return err
-			}
-			*f.to = strings.TrimPrefix(*f.to, lock.KindOf(f.key).RegistryPrefix)
-			if err := syntax.CheckURL(*f.to); err != nil {
-				return d.wrap(at, err)
-			}
+	d.m.Registries = Registries{}
+	for _, kind := range slices.Sorted(maps.Keys(table)) {
+		at := []string{"registries", kind}
+		address, err := d.str(at, table[kind])
+		if err != nil {
+			return err
 		}
+		address = strings.TrimPrefix(address, lock.KindOf(kind).RegistryPrefix)
+		if err := syntax.CheckURL(address); err != nil {
+			return d.wrap(at, err)
+		}
+		d.m.Registries[kind] = address
 	}
 	return nil
 }

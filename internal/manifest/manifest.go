@@ -50,14 +50,9 @@ type Manifest struct {
 var NodeManagers = []string{"npm", "pnpm", "yarn", "bun", "none"}
 
 // Registries replace those in the configuration of the user's package managers.
-// They do not affect the lock. "" means the manager's registry.
-type Registries struct {
-	NPM   string `json:"npm,omitempty"`
-	Pip   string `json:"pip,omitempty"`
-	Cargo string `json:"cargo,omitempty"` // a sparse index, without cargo's prefix "sparse+"
-	Go    string `json:"go,omitempty"`    // a module proxy
-	Maven string `json:"maven,omitempty"` // a repository
-}
+// They do not affect the lock. Keys are ecosystem kinds; one that is missing means the
+// manager's registry. URLs are without [lock.Kind.RegistryPrefix].
+type Registries map[string]string
 
 // A Plugin is one entry of [plugins]. Only Versions is always set; the
 // catalogue provides what is empty.
@@ -141,7 +136,7 @@ func (s Spec) Check(from Source) error {
 // checkOwn checks the keys that only some kinds of source have.
 func (s Spec) checkOwn(from Source) error {
 	kind := lock.KindOf(from.Kind)
-	if (s.With != "" || s.MainClass != "") && !kind.Jars || s.With != "" && lock.KindOf(lock.Maven).CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
+	if (s.With != "" || s.MainClass != "") && !kind.Jars || s.With != "" && kind.CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
 		return fmt.Errorf("with %q, main %q: not for source maven, or invalid", s.With, s.MainClass)
 	}
 	if s.Main != "" && !kind.Mains {

@@ -80,13 +80,13 @@ func TestParseManifest(t *testing.T) {
 		if m.NodeManager != "pnpm" {
 			t.Errorf("node-manager %q", m.NodeManager)
 		}
-		if m.Registries.Cargo != "https://cargo.example.com/index/" {
+		if m.Registries[lock.Cargo] != "https://cargo.example.com/index/" {
 			t.Errorf("registries %+v", m.Registries)
 		}
-		if m.Registries.Go != "https://go.example.com/" {
+		if m.Registries[lock.Go] != "https://go.example.com/" {
 			t.Errorf("registries %+v", m.Registries)
 		}
-		if m.Registries.Pip != "http://127.0.0.1:8080/simple" {
+		if m.Registries[lock.Pip] != "http://127.0.0.1:8080/simple" {
 			t.Errorf("registries %+v", m.Registries)
 		}
 	}

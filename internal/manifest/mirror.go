@@ -164,9 +164,9 @@ func (m Mirror) Check() error {
 
 // checkPrefix checks a prefix of a URL, which must have a complete host.
 func checkPrefix(what, s string) error {
-	scheme, rest, _ := strings.Cut(s, "://")
+	_, rest, _ := strings.Cut(s, "://")
 	address := s
-	if scheme == lock.OCI {
+	if strings.HasPrefix(s, "oci://") {
 		address = "https://" + rest
 		if what == "to" {
 			host, _, _ := strings.Cut(rest, "/")

@@ -88,7 +88,7 @@ const askOperator = "open the address in a browser, and check the proxy; if it i
 // else the one that the user's cargo uses. cargo is asked only once.
 func (o *Origins) cratesOf(ctx context.Context, e *lock.Entry, registry string) (*Crates, error) {
 	if registry == "" {
-		registry = o.Registries.Cargo
+		registry = o.Registries[lock.Cargo]
 	}
 	return o.crates.Do(registry, func() (*Crates, error) {
 		tool, err := o.Clients.Cargo(ctx)
@@ -113,4 +113,16 @@ func cargoWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry stri
 	address := cargo.URL(crates.gives.Template, cargo.Crate{Name: f.Name, Version: f.Version, SHA256: f.SHA256})
 	return &way{client: crates.client, other: o.Client(), addresses: one(address), size: f.Size,
 		credential: func(string) remote.Credential { return crates.gives.Credential }}, nil
+}
+
+func cargoConfigured(_ context.Context, o *Origins, _ []string) (map[string]string, *remote.Client, error) {
+	index, way, err := cargo.Way(o.Dir, o.Registries[lock.Cargo])
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := o.Client().By(way)
+	if index == "" || err != nil {
+		return nil, nil, err
+	}
+	return map[string]string{"": index}, client, nil
 }

@@ -41,7 +41,7 @@ func (o *Origins) goOf(ctx context.Context, e *lock.Entry) (*goOrigin, error) {
 // reader compares the hash of the files.
 func goWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error) {
 	if registry == "" {
-		registry = o.Registries.Go
+		registry = o.Registries[lock.Go]
 	}
 	if registry == "" {
 		return &way{get: func(in *store.Ingest) error { return o.downloadByGo(ctx, e, key, in) }}, nil
@@ -88,4 +88,18 @@ func (o *Origins) downloadByGo(ctx context.Context, e *lock.Entry, key string, i
 		o.Remote.Progress("", n)
 	}
 	return err
+}
+
+func goConfigured(ctx context.Context, o *Origins, _ []string) (map[string]string, *remote.Client, error) {
+	options := o.Remote
+	options.Authority = fault.Authority("go")
+	if o.Registries[lock.Go] != "" {
+		return nil, remote.New(options), nil
+	}
+	tool, err := o.Clients.Go(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	config, err := o.Clients.GoConfig(ctx, tool, "")
+	return map[string]string{"": config.Proxy}, remote.New(options), err
 }

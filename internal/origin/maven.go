@@ -28,7 +28,7 @@ func (o *Origins) Maven() (*Maven, error) {
 		if err != nil {
 			return nil, err
 		}
-		list, err := config.Repositories(o.Registries.Maven)
+		list, err := config.Repositories(o.Registries[lock.Maven])
 		if err != nil {
 			return nil, err
 		}
@@ -103,4 +103,16 @@ func mavenWay(_ context.Context, o *Origins, e *lock.Entry, key, registry string
 			return err
 		},
 	}, nil
+}
+
+func mavenConfigured(_ context.Context, o *Origins, _ []string) (map[string]string, *remote.Client, error) {
+	m, err := o.Maven()
+	if err != nil {
+		return nil, nil, err
+	}
+	urls := map[string]string{}
+	for _, r := range m.Repositories {
+		urls[r.ID] = r.URL
+	}
+	return urls, m.Client, nil
 }

@@ -28,7 +28,7 @@ func (o *Origins) NPMBy(ctx context.Context, find func(ctx context.Context) (*np
 	if err != nil {
 		return nil, err
 	}
-	return &NPM{remote.New(options), config, o.Registries.NPM}, nil
+	return &NPM{remote.New(options), config, o.Registries[lock.NPM]}, nil
 }
 
 // Registry returns the registry of a package.
@@ -86,4 +86,16 @@ func npmWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string
 	w := n.way(ctx, registry, f.Name, f.Version)
 	w.size = f.Size
 	return w, nil
+}
+
+func npmConfigured(ctx context.Context, o *Origins, scopes []string) (map[string]string, *remote.Client, error) {
+	n, err := o.NPMBy(ctx, o.Clients.NPM)
+	if err != nil {
+		return nil, nil, err
+	}
+	if n.ours != "" {
+		return nil, n.Client, nil
+	}
+	urls, err := n.config.Registries(ctx, scopes...)
+	return urls, n.Client, err
 }

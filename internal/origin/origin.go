@@ -91,17 +91,36 @@ type way struct {
 	get func(in *store.Ingest) error // if set, downloads the file, and the fields above are not used
 }
 
-// ways has the way to a file for each kind. Registry is that of a mirror; ""
-// for the configured one.
-var ways = map[string]func(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error){
-	lock.HTTP: plainWay, lock.NPM: npmWay, lock.Pip: pipWay, lock.Cargo: cargoWay, lock.Go: goWay, lock.Maven: mavenWay,
+// An origin has what differs between kinds.
+type origin struct {
+	// way returns the way to a file. Registry is that of a mirror; "" for the configured
+	// one.
+	way func(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error)
+	// configured is [Origins.Configured]; nil for a kind without registries.
+	configured func(ctx context.Context, o *Origins, scopes []string) (map[string]string, *remote.Client, error)
+}
+
+var origins = map[string]origin{
+	lock.HTTP:  {plainWay, nil},
+	lock.NPM:   {npmWay, npmConfigured},
+	lock.Pip:   {pipWay, pipConfigured},
+	lock.Cargo: {cargoWay, cargoConfigured},
+	lock.Go:    {goWay, goConfigured},
+	lock.Maven: {mavenWay, mavenConfigured},
+}
+
+// Configured asks the client of an ecosystem kind for the URLs of its registries, by
+// scope ("" for the default), and returns the client that downloads from them. If
+// [Origins.Registries] has one for the kind, the URLs are not asked for.
+func (o *Origins) Configured(ctx context.Context, kind string, scopes ...string) (map[string]string, *remote.Client, error) {
+	return origins[kind].configured(ctx, o, scopes)
 }
 
 // File downloads one file over HTTP into a sink: from its origin or, if m is
 // not nil, from that mirror; then the error may match [mirror.ErrNoFit]. The
 // caller compares the bytes with the lock.
 func (o *Origins) File(ctx context.Context, e *lock.Entry, key string, in *store.Ingest, m *manifest.Mirror) error {
-	find := ways[e.Locked.Source]
+	find := origins[e.Locked.Source].way
 	if find == nil {
 		return fault.Errorf(fault.Usage, "lock it again with this version of the programs: lockgen update", "%s: files of source %q cannot be downloaded", e, e.Locked.Source)
 	}

@@ -22,7 +22,7 @@ type Pip struct {
 // PipBy asks a pip for the index, which is that of the manifest or the one that
 // the user has configured for the folder of the manifest, and how to reach it.
 func (o *Origins) PipBy(ctx context.Context, tool *pip.Client) (*Pip, error) {
-	config, err := o.Clients.PipConfig(ctx, tool, o.Dir, o.Registries.Pip)
+	config, err := o.Clients.PipConfig(ctx, tool, o.Dir, o.Registries[lock.Pip])
 	if err != nil {
 		return nil, err
 	}
@@ -42,12 +42,12 @@ func (p *Pip) Address(ctx context.Context, file string) (string, error) {
 // pip is not started if the URL is known and no pip is configured.
 func (o *Origins) pipOf(ctx context.Context) (*Pip, error) {
 	return o.pip.Do("", func() (*Pip, error) {
-		if known := cmp.Or(o.Registries.Pip, os.Getenv("PIP_INDEX_URL")); syntax.CheckURL(known) == nil && pip.Unset() {
+		if known := cmp.Or(o.Registries[lock.Pip], os.Getenv("PIP_INDEX_URL")); syntax.CheckURL(known) == nil && pip.Unset() {
 			client, err := o.Client().By(remote.Way{Client: "pip"})
 			return &Pip{known, client}, err
 		}
 		tool, err := o.Clients.Pip(ctx)
-		switch ours := o.Registries.Pip; {
+		switch ours := o.Registries[lock.Pip]; {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err != nil && ours != "":
@@ -73,4 +73,16 @@ func pipWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string
 	}
 	address, err := pip.Address(ctx, key)
 	return &way{client: pip.Client, other: o.Client(), addresses: one(address), size: e.Locked.Files[key].Size}, err
+}
+
+func pipConfigured(ctx context.Context, o *Origins, _ []string) (map[string]string, *remote.Client, error) {
+	tool, err := o.Clients.Pip(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := o.PipBy(ctx, tool)
+	if err != nil {
+		return nil, nil, err
+	}
+	return map[string]string{"": p.Index}, p.Client, nil
 }

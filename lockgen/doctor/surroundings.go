@@ -10,7 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -83,35 +86,47 @@ func (o *Options) lookAtProxies() []Finding {
 // those of the sources in the lock, or all if there is no lock.
 func (o *Options) lookAtRegistries(ctx context.Context) []Finding {
 	used := map[string]bool{}
+	var scopes []string
 	for _, versions := range o.Lock.Plugins {
 		for _, v := range versions {
 			used[v.Source] = true
+			for _, f := range v.Files {
+				if scope, _, ok := strings.Cut(f.Name, "/"); ok && strings.HasPrefix(scope, "@") {
+					scopes = append(scopes, scope)
+				}
+			}
 		}
 	}
-	base := remote.Options{Offline: o.Offline, Timeouts: remote.Timeouts{Connect: askTime, TLS: askTime, Header: askTime}}
-	found := make([][]Finding, len(clients))
+	slices.Sort(scopes)
+	scopes = slices.Compact(scopes)
+	from := &origin.Origins{
+		Dir: o.Dir, Registries: o.Manifest.Registries, Clients: &clients.Set{},
+		Remote: remote.Options{Offline: o.Offline, Timeouts: remote.Timeouts{Connect: askTime, TLS: askTime, Header: askTime}},
+	}
+	kinds := lock.Ecosystems()
+	found := make([][]Finding, len(kinds))
 	var all sync.WaitGroup
-	for i, c := range clients {
-		given := c.registry(&o.Manifest.Registries)
-		if len(used) > 0 && !used[c.kind] && given == "" {
+	for i, kind := range kinds {
+		given := o.Manifest.Registries[kind]
+		if len(used) > 0 && !used[kind] && given == "" {
 			continue
 		}
 		all.Go(func() {
-			urls, client, err := c.asked(ctx, &question{Options: o, base: base, given: given})
+			urls, client, err := from.Configured(ctx, kind, scopes...)
 			why := ""
 			if given != "" {
 				urls, why = map[string]string{"": given}, "[registries] of plugins.toml"
 			} else if err != nil {
-				found[i] = []Finding{{Note, c.kind, "not known", err.Error(), fault.Hint(err)}}
+				found[i] = []Finding{{Note, kind, "not known", err.Error(), fault.Hint(err)}}
 				return
 			}
 			for _, scope := range slices.Sorted(maps.Keys(urls)) {
 				if scope != "" && urls[scope] == urls[""] {
 					continue
 				}
-				f := Finding{Good, strings.TrimSpace(c.kind + " " + scope), redact.List(urls[scope]), why, ""}
+				f := Finding{Good, strings.TrimSpace(kind + " " + scope), redact.List(urls[scope]), why, ""}
 				if err == nil && client != nil {
-					f.believed(ctx, client, urls[scope], given != "" || used[c.kind])
+					f.believed(ctx, client, urls[scope], given != "" || used[kind])
 				}
 				found[i] = append(found[i], f)
 			}

@@ -40,11 +40,20 @@ func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckc
 			if err != nil {
 				continue
 			}
-			who := name + " " + version
-			for _, c := range clients {
-				if c.kind == v.Source && c.needed != nil {
-					c.needed(&asking{lock: l, given: c.registry(&m.Registries), v: v, host: host.Name, cell: cell, served: served, add: func(why string, tools ...string) { add(who+why, tools...) }})
+			who, k := name+" "+version, v.Kind()
+			if k.Client != "" && m.Registries[k.Name] == "" && (k.RunBy == "" || !runtimeOn(l, v, served)) {
+				add(who+" (names the "+k.Registry+")", k.Client)
+			}
+			if len(v.Python) > 0 && v.Runtime == "" {
+				add(who+" (runs on Python "+strings.Join(v.Python, ", ")+")", "python")
+			}
+			if tool, version, ok := strings.Cut(v.Toolchain, "@"); ok && l.Plugins[tool][version] != nil {
+				if _, _, err := l.Plugins[tool][version].Cell(host.Name); err != nil {
+					add(who+" (needs exactly Go "+version+", which is not locked for "+host.Name+")", "go")
 				}
+			}
+			if k.Compiled && cell.Tree == "" {
+				add(who+" (compiles it)", "cargo", "rustc")
 			}
 		}
 	}
@@ -74,6 +83,18 @@ func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckc
 		slices.Sort(n.by)
 	}
 	return needs, nil
+}
+
+// runtimeOn reports whether the locked runtime of a plugin, which has a package manager
+// with it, is there for a platform.
+func runtimeOn(l *lock.Lock, v *lock.Version, platform string) bool {
+	name, version, _ := strings.Cut(v.Runtime, "@")
+	runtime := l.Plugins[name][version]
+	if runtime == nil {
+		return false
+	}
+	_, _, err := runtime.Cell(platform)
+	return err == nil
 }
 
 // lookAtTools checks all tools, several at once because some start slowly.

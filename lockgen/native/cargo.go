@@ -27,11 +27,9 @@ import (
 // manifests of crates that were downloaded and verified first. Nothing is compiled,
 // so platforms have no tree digest.
 type cargoSource struct {
-	tool     *cargo.Client
-	dir      string // where the manifest lies
-	registry string // from plugins.toml, "" for cargo's own
-	origins  *origin.Origins
-	needed   source.Needed
+	tool    *cargo.Client
+	origins *origin.Origins
+	needed  source.Needed
 
 	mu    sync.Mutex
 	gives *origin.Crates // nil while unknown
@@ -40,11 +38,9 @@ type cargoSource struct {
 	absent map[string]error // why it said nothing, by name
 }
 
-// NewCargo returns the source of crates. tool resolves in dir, the folder of the
-// manifest. registry is the one in plugins.toml, or "" for the one in cargo's
-// settings.
-func NewCargo(tool *cargo.Client, dir, registry string, origins *origin.Origins, needed source.Needed) source.Source {
-	return &cargoSource{tool: tool, dir: dir, registry: registry, origins: origins, needed: needed}
+// NewCargo returns the source of crates. tool resolves in the folder of origins.
+func NewCargo(tool *cargo.Client, origins *origin.Origins, needed source.Needed) source.Source {
+	return &cargoSource{tool: tool, origins: origins, needed: needed}
 }
 
 var (
@@ -52,11 +48,16 @@ var (
 	_ source.Packager  = (*cargoSource)(nil)
 )
 
+// index is that of plugins.toml, or else of the user's cargo.
+func (s *cargoSource) index() (*cargo.Index, error) {
+	return s.tool.Index(s.origins.Dir, s.origins.Registries[lock.Cargo])
+}
+
 func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	if r := catalog.Builtin().Refused(w.From.Name); r != nil {
 		return nil, r
 	}
-	index, err := s.tool.Index(s.dir, s.registry)
+	index, err := s.index()
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 
 // Pack returns the crate alone: none of its code is compiled.
 func (s *cargoSource) Pack(ctx context.Context, w *plan.Want) (*source.Artifact, []string, error) {
-	index, err := s.tool.Index(s.dir, s.registry)
+	index, err := s.index()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -217,7 +218,7 @@ func (s *cargoSource) keep(gives *cargo.Downloads) (err error) {
 func (s *cargoSource) download(ctx context.Context, c cargo.Crate, in *store.Ingest) error {
 	s.mu.Lock()
 	if s.gives == nil {
-		gives, err := s.origins.CrateDownloads(ctx, s.tool, s.registry, c.Name, c.Version)
+		gives, err := s.origins.CrateDownloads(ctx, s.tool, s.origins.Registries[lock.Cargo], c.Name, c.Version)
 		if err == nil {
 			err = s.keep(gives)
 		}
@@ -320,7 +321,7 @@ func (s *cargoSource) ask(ctx context.Context, names []string) (map[string]map[s
 	if len(unknown) == 0 {
 		return s.crates, nil
 	}
-	index, err := s.tool.Index(s.dir, s.registry)
+	index, err := s.index()
 	if err != nil {
 		return nil, err
 	}
@@ -366,7 +367,7 @@ func (s *cargoSource) Executable(w *plan.Want, p lock.Platform, _ source.Tree, _
 
 // Programs lists the executables that the crate declares.
 func (s *cargoSource) Programs(ctx context.Context, w *plan.Want, _ []lock.Platform) ([]source.Program, error) {
-	index, err := s.tool.Index(s.dir, s.registry)
+	index, err := s.index()
 	if err != nil {
 		return nil, err
 	}

