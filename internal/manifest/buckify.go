@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -43,140 +42,113 @@ func DefaultBuckify() Buckify {
 
 var buckifyKeys = []string{"attributes", "exclude", "granularity", "languages", "packages", "resolve", "roots", "visibility"}
 
-func (d *decoder) buckify(v any) error {
+func (d *decoder) buckify(v any) {
 	b := &d.m.Buckify
 	*b = DefaultBuckify()
 	if v == nil {
-		return nil
+		return
 	}
-	table, err := d.table([]string{"buckify"}, v)
-	if err != nil {
-		return err
-	}
-	if err := d.known([]string{"buckify"}, table, buckifyKeys...); err != nil {
-		return err
-	}
+	table := d.table([]string{"buckify"}, v)
+	d.known([]string{"buckify"}, table, buckifyKeys...)
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		at, v := []string{"buckify", key}, table[key]
 		switch key {
 		case "granularity":
-			if b.Granularity, err = d.str(at, v); err == nil && !slices.Contains(granularities, b.Granularity) {
-				err = d.errorf(at, fault.DidYouMean(b.Granularity, granularities, "use one of "+strings.Join(granularities, ", ")), "unknown granularity %q", b.Granularity)
+			if b.Granularity = d.str(at, v); !slices.Contains(granularities, b.Granularity) {
+				panic(d.errorf(at, fault.DidYouMean(b.Granularity, granularities, "use one of "+strings.Join(granularities, ", ")), "unknown granularity %q", b.Granularity))
 			}
 		case "languages":
-			b.Languages, err = d.strs(at, v)
+			b.Languages = d.strs(at, v)
 			for _, name := range b.Languages {
-				err = cmp.Or(err, d.language(at, name))
+				d.language(at, name)
 			}
 		case "visibility":
 			if list, is := v.([]any); is && len(list) == 0 {
 				b.Visibility = nil
 			} else {
-				b.Visibility, err = d.strs(at, v)
+				b.Visibility = d.strs(at, v)
 			}
 		case "roots":
-			b.Roots, err = d.inCell(at, v)
+			b.Roots = d.inCell(at, v)
 		case "exclude":
-			b.Exclude, err = d.inCell(at, v)
+			b.Exclude = d.inCell(at, v)
 		case "packages":
-			b.Packages, err = d.buckPackage(at, v)
+			b.Packages = d.buckPackage(at, v)
 		case "resolve":
-			b.Resolve, err = d.labels(at, v)
+			b.Resolve = d.labels(at, v)
 		case "attributes":
-			b.Attributes, err = d.attributes(at, v)
-		}
-		if err != nil {
-			return err
+			b.Attributes = d.attributes(at, v)
 		}
 	}
-	return nil
 }
 
 // language checks the name of a language with rules.
-func (d *decoder) language(at []string, name string) error {
+func (d *decoder) language(at []string, name string) {
 	if _, ok := Languages[name]; ok {
-		return nil
+		return
 	}
 	known := slices.Sorted(maps.Keys(Languages))
-	return d.errorf(at, fault.DidYouMean(name, known, "use one of "+strings.Join(known, ", ")), "unknown language %q", name)
+	panic(d.errorf(at, fault.DidYouMean(name, known, "use one of "+strings.Join(known, ", ")), "unknown language %q", name))
 }
 
 // inCell parses paths and patterns relative to the cell.
-func (d *decoder) inCell(at []string, v any) ([]string, error) {
-	list, err := d.strs(at, v)
+func (d *decoder) inCell(at []string, v any) []string {
+	list := d.strs(at, v)
 	for i, s := range list {
 		name := strings.TrimSuffix(s, "/")
 		if name != "." && (path.Clean(name) != name || strings.HasPrefix(name, "../") || name == ".." || path.IsAbs(name) || strings.Contains(name, `\`) || plain.Row(name) != name) {
-			return nil, d.errorf(at, `write a path from the root of the cell, with slashes: "a/b"`, "%s has %q, which is not such a path", at[len(at)-1], s)
+			panic(d.errorf(at, `write a path from the root of the cell, with slashes: "a/b"`, "%s has %q, which is not such a path", at[len(at)-1], s))
 		}
 		list[i] = name
 	}
-	return list, err
+	return list
 }
 
 // buckPackage parses the name of a Buck2 package.
-func (d *decoder) buckPackage(at []string, v any) (string, error) {
-	s, err := d.str(at, v)
-	if err != nil {
-		return "", err
-	}
+func (d *decoder) buckPackage(at []string, v any) string {
+	s := d.str(at, v)
 	cell, folder, ok := strings.Cut(s, "//")
 	if !ok || strings.ContainsAny(cell, " \":/") || strings.ContainsAny(folder, `":\`) || folder != "" && (path.Clean(folder) != folder || strings.HasPrefix(folder, "..") || folder == "." || path.IsAbs(folder)) || plain.Row(s) != s {
-		return "", d.errorf(at, `write a package without a target: "//third-party/proto"`, "%q is not the name of a package", s)
+		panic(d.errorf(at, `write a package without a target: "//third-party/proto"`, "%q is not the name of a package", s))
 	}
-	return s, nil
+	return s
 }
 
 // labels parses labels of targets, which must have a package.
-func (d *decoder) labels(at []string, v any) (map[string]string, error) {
-	table, err := d.table(at, v)
-	if err != nil {
-		return nil, err
-	}
+func (d *decoder) labels(at []string, v any) map[string]string {
+	table := d.table(at, v)
 	labels := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(table)) {
-		at := append(slices.Clone(at), key)
-		label, err := d.str(at, table[key])
-		if err != nil {
-			return nil, err
-		}
+		at := in(at, key)
+		label := d.str(at, table[key])
 		if cell, rest, ok := strings.Cut(label, "//"); !ok || !strings.Contains(rest, ":") || strings.ContainsAny(cell, " \":/") || plain.Row(label) != label {
-			return nil, d.errorf(at, `write a label with its package: "//third-party/proto:acme"`, "%q is not the label of a target", label)
+			panic(d.errorf(at, `write a label with its package: "//third-party/proto:acme"`, "%q is not the label of a target", label))
 		}
 		labels[key] = label
 	}
-	return labels, nil
+	return labels
 }
 
 // attributes parses attributes of rules, by language.
-func (d *decoder) attributes(at []string, v any) (map[string]map[string]any, error) {
-	table, err := d.table(at, v)
-	if err != nil {
-		return nil, err
-	}
+func (d *decoder) attributes(at []string, v any) map[string]map[string]any {
+	table := d.table(at, v)
 	all := map[string]map[string]any{}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
-		at := append(slices.Clone(at), name)
-		if err := d.language(at, name); err != nil {
-			return nil, err
-		}
-		if all[name], err = d.table(at, table[name]); err != nil {
-			return nil, err
-		}
+		at := in(at, name)
+		d.language(at, name)
+		all[name] = d.table(at, table[name])
 		for _, key := range slices.Sorted(maps.Keys(all[name])) {
-			at := append(slices.Clone(at), key)
+			at := in(at, key)
 			if slices.Contains([]string{"deps", "name", "proto", "srcs"}, key) {
-				return nil, d.errorf(at, "remove it", "lockgen buckify writes %s by itself", key)
+				panic(d.errorf(at, "remove it", "lockgen buckify writes %s by itself", key))
 			}
 			if !isIdentifier(key) {
-				return nil, d.errorf(at, "write the name of an attribute, such as grpc", "%q is not the name of an attribute", key)
+				panic(d.errorf(at, "write the name of an attribute, such as grpc", "%q is not the name of an attribute", key))
 			}
-			if err := d.starlark(at, all[name][key]); err != nil {
-				return nil, err
-			}
+			d.starlark(at, all[name][key])
 		}
 	}
-	return all, nil
+	return all
 }
 
 func isIdentifier(s string) bool {
@@ -189,31 +161,25 @@ func isIdentifier(s string) bool {
 }
 
 // starlark accepts values that also exist in Starlark.
-func (d *decoder) starlark(path []string, v any) error {
+func (d *decoder) starlark(path []string, v any) {
 	switch v := v.(type) {
 	case string, bool, int64:
-		return nil
+		return
 	case []any:
 		for _, e := range v {
-			if err := d.starlark(path, e); err != nil {
-				return err
-			}
+			d.starlark(path, e)
 		}
-		return nil
+		return
 	case []map[string]any:
 		for _, e := range v {
-			if err := d.starlark(path, e); err != nil {
-				return err
-			}
+			d.starlark(path, e)
 		}
-		return nil
+		return
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
-			if err := d.starlark(path, v[key]); err != nil {
-				return err
-			}
+			d.starlark(path, v[key])
 		}
-		return nil
+		return
 	}
-	return d.errorf(path, "write a string, a whole number, true, false, a list or a table", "%s has a value that a BUCK file cannot have", strings.Join(path, "."))
+	panic(d.errorf(path, "write a string, a whole number, true, false, a list or a table", "%s has a value that a BUCK file cannot have", strings.Join(path, ".")))
 }

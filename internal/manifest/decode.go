@@ -14,24 +14,68 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
-// A decoder converts decoded TOML to a Manifest.
+// A decoder converts decoded TOML to a Manifest. Its methods panic with a failure, which
+// decode returns as an error.
 type decoder struct{ m *Manifest }
 
-func (d *decoder) errorf(path []string, hint, format string, args ...any) error {
-	return fault.Errorf(fault.Usage, hint, "%s: "+format, append([]any{d.m.At(path...)}, args...)...)
+type failure struct{ error }
+
+func (d *decoder) decode(tree map[string]any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			f, ok := p.(failure)
+			if !ok {
+				panic(p)
+			}
+			err = f.error
+		}
+	}()
+	d.manifest(tree)
+	return nil
 }
 
-// wrap adds the position of a key to an error and keeps its class.
-func (d *decoder) wrap(path []string, err error) error {
-	if fault.Of(err) == fault.Internal {
-		return d.errorf(path, "", "%s: %w", strings.Join(path, "."), err)
+func (d *decoder) errorf(path []string, hint, format string, args ...any) failure {
+	return failure{fault.Errorf(fault.Usage, hint, "%s: "+format, append([]any{d.m.At(path...)}, args...)...)}
+}
+
+// check fails if err is not nil. It adds the position of a key and keeps the class.
+func (d *decoder) check(path []string, err error) {
+	switch {
+	case err == nil:
+	case fault.Of(err) == fault.Internal:
+		panic(d.errorf(path, "", "%s: %w", strings.Join(path, "."), err))
+	default:
+		panic(failure{fmt.Errorf("%s: %s: %w", d.m.At(path...), strings.Join(path, "."), err)})
 	}
-	return fmt.Errorf("%s: %s: %w", d.m.At(path...), strings.Join(path, "."), err)
+}
+
+// hinted is check for an error without a class; the hint may be "".
+func (d *decoder) hinted(path []string, hint string, err error) {
+	if err != nil {
+		panic(d.errorf(path, hint, "%w", err))
+	}
+}
+
+// in returns the path of a key.
+func in(path []string, key string) []string { return append(slices.Clone(path), key) }
+
+// A text is a key of a table that may be missing, and where its value goes.
+type text struct {
+	key string
+	to  *string
+}
+
+func (d *decoder) texts(path []string, t map[string]any, texts ...text) {
+	for _, f := range texts {
+		if v, ok := t[f.key]; ok {
+			*f.to = d.str(in(path, f.key), v)
+		}
+	}
 }
 
 // known refuses a key of a table that is not in keys, and suggests the nearest
 // one.
-func (d *decoder) known(path []string, table map[string]any, keys ...string) error {
+func (d *decoder) known(path []string, table map[string]any, keys ...string) {
 	for _, key := range slices.Sorted(maps.Keys(table)) {
 		if slices.Contains(keys, key) {
 			continue
@@ -41,160 +85,121 @@ func (d *decoder) known(path []string, table map[string]any, keys ...string) err
 		if len(path) > 0 {
 			where = " in [" + strings.Join(path, ".") + "]"
 		}
-		return d.errorf(append(slices.Clone(path), key), hint, "unknown key %q%s", key, where)
+		panic(d.errorf(in(path, key), hint, "unknown key %q%s", key, where))
 	}
-	return nil
 }
 
-func (d *decoder) str(path []string, v any) (string, error) {
+func (d *decoder) str(path []string, v any) string {
 	switch v := v.(type) {
 	case string:
 		if v == "" {
-			return "", d.errorf(path, "", "%s is empty", strings.Join(path, "."))
+			panic(d.errorf(path, "", "%s is empty", strings.Join(path, ".")))
 		}
-		return v, nil
+		return v
 	case int64, float64, bool:
-		return "", d.errorf(path, fmt.Sprintf("quote it: %q", fmt.Sprint(v)), "%s is not a string", strings.Join(path, "."))
+		panic(d.errorf(path, fmt.Sprintf("quote it: %q", fmt.Sprint(v)), "%s is not a string", strings.Join(path, ".")))
 	}
-	return "", d.errorf(path, "write a string in quotes", "%s is not a string", strings.Join(path, "."))
+	panic(d.errorf(path, "write a string in quotes", "%s is not a string", strings.Join(path, ".")))
 }
 
-func (d *decoder) strs(path []string, v any) ([]string, error) {
+func (d *decoder) strs(path []string, v any) []string {
 	list, ok := v.([]any)
 	if !ok {
-		return nil, d.errorf(path, `write a list: ["…", "…"]`, "%s is not a list of strings", strings.Join(path, "."))
+		panic(d.errorf(path, `write a list: ["…", "…"]`, "%s is not a list of strings", strings.Join(path, ".")))
 	}
 	var out []string
 	for _, e := range list {
-		s, err := d.str(path, e)
-		if err != nil {
-			return nil, err
-		}
+		s := d.str(path, e)
 		if slices.Contains(out, s) {
-			return nil, d.errorf(path, "keep one of the two", "%s has %q twice", strings.Join(path, "."), s)
+			panic(d.errorf(path, "keep one of the two", "%s has %q twice", strings.Join(path, "."), s))
 		}
 		out = append(out, s)
 	}
 	if len(out) == 0 {
-		return nil, d.errorf(path, "", "%s is empty", strings.Join(path, "."))
+		panic(d.errorf(path, "", "%s is empty", strings.Join(path, ".")))
 	}
-	return out, nil
+	return out
 }
 
-func (d *decoder) table(path []string, v any) (map[string]any, error) {
+func (d *decoder) table(path []string, v any) map[string]any {
 	t, ok := v.(map[string]any)
 	if !ok {
-		return nil, d.errorf(path, "write a table: ["+strings.Join(path, ".")+"]", "%s is not a table", strings.Join(path, "."))
+		panic(d.errorf(path, "write a table: ["+strings.Join(path, ".")+"]", "%s is not a table", strings.Join(path, ".")))
 	}
-	return t, nil
+	return t
 }
 
 var topKeys = []string{"platforms", "python", "plugins", "bundles", "registries", "policy", "mirror", "node-manager", "buckify", "tool", "protos", "runtimes"}
 
-func (d *decoder) manifest(tree map[string]any) error {
-	if err := d.known(nil, tree, topKeys...); err != nil {
-		return err
-	}
+func (d *decoder) manifest(tree map[string]any) {
+	d.known(nil, tree, topKeys...)
 	m := d.m
 	if _, ok := tree["platforms"]; !ok {
-		return fault.Errorf(fault.Usage, `add: platforms = ["linux-x86_64"]; use some of `+strings.Join(lock.PlatformNames(), ", "), "%s has no platforms", m.Name)
+		panic(failure{fault.Errorf(fault.Usage, `add: platforms = ["linux-x86_64"]; use some of `+strings.Join(lock.PlatformNames(), ", "), "%s has no platforms", m.Name)})
 	}
-	var err error
-	if m.Platforms, err = d.strs([]string{"platforms"}, tree["platforms"]); err != nil {
-		return err
-	}
+	m.Platforms = d.strs([]string{"platforms"}, tree["platforms"])
 	slices.Sort(m.Platforms)
 	for _, p := range m.Platforms {
-		if err := d.platform([]string{"platforms"}, p); err != nil {
-			return err
-		}
+		d.platform([]string{"platforms"}, p)
 	}
 	if v, ok := tree["python"]; ok {
-		if m.Python, err = d.strs([]string{"python"}, v); err != nil {
-			return err
-		}
+		m.Python = d.strs([]string{"python"}, v)
 		for _, p := range m.Python {
 			if !lock.PythonForm().MatchString(p) {
-				return d.errorf([]string{"python"}, `write the interpreters as "3.11"`, "python %q is not of the form 3.N", p)
+				panic(d.errorf([]string{"python"}, `write the interpreters as "3.11"`, "python %q is not of the form 3.N", p))
 			}
 		}
 		slices.SortFunc(m.Python, lock.CompareVersions)
 	}
 	if v, ok := tree["node-manager"]; ok {
 		path := []string{"node-manager"}
-		if m.NodeManager, err = d.str(path, v); err != nil {
-			return err
-		}
+		m.NodeManager = d.str(path, v)
 		if !slices.Contains(NodeManagers, m.NodeManager) {
-			return d.errorf(path, "use one of "+strings.Join(NodeManagers, ", "), "unknown node-manager %q", m.NodeManager)
+			panic(d.errorf(path, "use one of "+strings.Join(NodeManagers, ", "), "unknown node-manager %q", m.NodeManager))
 		}
 	}
-	if err := d.plugins(tree["plugins"]); err != nil {
-		return err
-	}
-	if err := d.tool(tree["tool"]); err != nil {
-		return err
-	}
-	if err := d.protos(tree["protos"]); err != nil {
-		return err
-	}
-	if err := d.runtimes(tree["runtimes"]); err != nil {
-		return err
-	}
-	if err := d.bundles(tree["bundles"]); err != nil {
-		return err
-	}
-	if err := d.policy(tree["policy"]); err != nil {
-		return err
-	}
-	if err := d.mirrors(tree["mirror"]); err != nil {
-		return err
-	}
-	if err := d.buckify(tree["buckify"]); err != nil {
-		return err
-	}
-	return d.registries(tree["registries"])
+	d.plugins(tree["plugins"])
+	d.tool(tree["tool"])
+	d.protos(tree["protos"])
+	d.runtimes(tree["runtimes"])
+	d.bundles(tree["bundles"])
+	d.policy(tree["policy"])
+	d.mirrors(tree["mirror"])
+	d.buckify(tree["buckify"])
+	d.registries(tree["registries"])
 }
 
-func (d *decoder) platform(path []string, name string) error {
+func (d *decoder) platform(path []string, name string) {
 	if _, ok := lock.LookupPlatform(name); ok {
-		return nil
+		return
 	}
 	hint := fault.DidYouMean(name, lock.PlatformNames(), "use one of "+strings.Join(lock.PlatformNames(), ", "))
-	return d.errorf(path, hint, "unknown platform %q", name)
+	panic(d.errorf(path, hint, "unknown platform %q", name))
 }
 
-func (d *decoder) plugins(v any) error {
+func (d *decoder) plugins(v any) {
 	if v == nil {
-		return fault.Errorf(fault.Usage, "run: lockgen add protoc@30.2, or write protoc = \"30.2\" below [plugins]", "%s has no [plugins]", d.m.Name)
+		panic(failure{fault.Errorf(fault.Usage, "run: lockgen add protoc@30.2, or write protoc = \"30.2\" below [plugins]", "%s has no [plugins]", d.m.Name)})
 	}
 	path := []string{"plugins"}
-	table, err := d.table(path, v)
-	if err != nil {
-		return err
-	}
+	table := d.table(path, v)
 	d.m.Plugins = map[string]*Plugin{}
 	folded := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
-		at := append(slices.Clone(path), name)
+		at := in(path, name)
 		if other, ok := folded[strings.ToLower(name)]; ok {
-			return d.errorf(at, "keep one of the two", "plugins %q and %q only differ in upper and lower case", other, name)
+			panic(d.errorf(at, "keep one of the two", "plugins %q and %q only differ in upper and lower case", other, name))
 		}
 		folded[strings.ToLower(name)] = name
 	}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
-		at := append(slices.Clone(path), name)
-		if err := syntax.CheckName(name); err != nil {
-			return d.errorf(at, "", "%w", err)
-		}
+		at := in(path, name)
+		d.hinted(at, "", syntax.CheckName(name))
 		if name == Tool {
-			return d.errorf(at, "write it below [tool]; give your own plugin another name", "%s is a program of this project, not a plugin", name)
+			panic(d.errorf(at, "write it below [tool]; give your own plugin another name", "%s is a program of this project, not a plugin", name))
 		}
-		if d.m.Plugins[name], err = d.plugin(at, table[name]); err != nil {
-			return err
-		}
+		d.m.Plugins[name] = d.plugin(at, table[name])
 	}
-	return nil
 }
 
 // toolKeys are those of pluginKeys that apply to an executable with a URL.
@@ -202,33 +207,23 @@ var toolKeys = []string{"version", "source", "optional", "tag", "asset", "checks
 
 // tool decodes [tool]. Its only entry is like one of [plugins], except for what
 // Buck2 itself cannot download and run.
-func (d *decoder) tool(v any) error {
+func (d *decoder) tool(v any) {
 	if v == nil {
-		return nil
+		return
 	}
-	table, err := d.table([]string{"tool"}, v)
-	if err != nil {
-		return err
-	}
-	if err := d.known([]string{"tool"}, table, Tool); err != nil {
-		return err
-	}
+	table := d.table([]string{"tool"}, v)
+	d.known([]string{"tool"}, table, Tool)
 	entry, ok := table[Tool]
 	if !ok {
-		return nil
+		return
 	}
 	at := []string{"tool", Tool}
 	if t, ok := entry.(map[string]any); ok {
-		if err := d.known(at, t, toolKeys...); err != nil {
-			return err
-		}
+		d.known(at, t, toolKeys...)
 	}
-	p, err := d.plugin(at, entry)
-	if err != nil {
-		return err
-	}
+	p := d.plugin(at, entry)
 	if len(p.Versions) > 1 {
-		return d.errorf(at, "keep one of them", "Buck2 needs one %s, but the entry has versions %s", Tool, strings.Join(p.Versions, " and "))
+		panic(d.errorf(at, "keep one of them", "Buck2 needs one %s, but the entry has versions %s", Tool, strings.Join(p.Versions, " and ")))
 	}
 	if p.Source != nil {
 		name := p.Source.Name
@@ -238,70 +233,47 @@ func (d *decoder) tool(v any) error {
 		}
 		byURL = byURL || strings.HasPrefix(name, "https://") || strings.HasPrefix(name, "http://")
 		if form, err := Archive(name); !byURL || form != "" || err != nil {
-			return d.errorf(at, `set the URL of the executable itself: source = "https://…/fetch-{version}-{os}-{arch}{exe}"`, "Buck2 downloads %s and runs it directly, which is not possible with %s", Tool, p.Source)
+			panic(d.errorf(at, `set the URL of the executable itself: source = "https://…/fetch-{version}-{os}-{arch}{exe}"`, "Buck2 downloads %s and runs it directly, which is not possible with %s", Tool, p.Source))
 		}
 		p.Binary = Tool
 	}
 	d.m.Plugins[Tool] = p
-	return nil
 }
 
 var pluginKeys = []string{"version", "versions", "source", "sources", "package", "binary", "entry", "generator", "main", "include", "runtime", "args", "options", "smoke", "optional", "tag", "asset", "checksums", "os", "arch", "platforms"}
 
-func (d *decoder) plugin(path []string, v any) (*Plugin, error) {
+func (d *decoder) plugin(path []string, v any) *Plugin {
 	p := &Plugin{}
-	var err error
 	switch v := v.(type) {
 	case map[string]any:
 		return d.pluginTable(path, v)
 	case []any:
-		p.Versions, err = d.strs(path, v)
+		p.Versions = d.strs(path, v)
 	default:
-		var s string
-		s, err = d.str(path, v)
-		p.Versions = []string{s}
+		p.Versions = []string{d.str(path, v)}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return p, d.versions(path, p.Versions)
+	d.versions(path, p.Versions)
+	return p
 }
 
-func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) {
-	if err := d.known(path, t, pluginKeys...); err != nil {
-		return nil, err
-	}
+func (d *decoder) pluginTable(path []string, t map[string]any) *Plugin {
+	d.known(path, t, pluginKeys...)
 	p := &Plugin{}
-	key := func(k string) []string { return append(slices.Clone(path), k) }
-	var err error
+	key := func(k string) []string { return in(path, k) }
 	_, one := t["version"]
 	_, many := t["versions"]
 	switch {
 	case one == many:
-		return nil, d.errorf(path, `write: version = "1.2.3"`, "%s needs either version or versions", strings.Join(path, "."))
+		panic(d.errorf(path, `write: version = "1.2.3"`, "%s needs either version or versions", strings.Join(path, ".")))
 	case one:
-		var s string
-		if s, err = d.str(key("version"), t["version"]); err == nil {
-			p.Versions, err = []string{s}, d.versions(key("version"), []string{s})
-		}
+		p.Versions = []string{d.str(key("version"), t["version"])}
+		d.versions(key("version"), p.Versions)
 	default:
-		if p.Versions, err = d.strs(key("versions"), t["versions"]); err == nil {
-			err = d.versions(key("versions"), p.Versions)
-		}
+		p.Versions = d.strs(key("versions"), t["versions"])
+		d.versions(key("versions"), p.Versions)
 	}
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range []struct {
-		key string
-		to  *string
-	}{{"package", &p.Package}, {"binary", &p.Binary}, {"entry", &p.Entry}, {"generator", &p.Generator}, {"main", &p.MainClass}, {"include", &p.Include}, {"runtime", &p.Runtime}} {
-		if v, ok := t[f.key]; ok {
-			if *f.to, err = d.str(key(f.key), v); err != nil {
-				return nil, err
-			}
-		}
-	}
+	d.texts(path, t, text{"package", &p.Package}, text{"binary", &p.Binary}, text{"entry", &p.Entry}, text{"generator", &p.Generator},
+		text{"main", &p.MainClass}, text{"include", &p.Include}, text{"runtime", &p.Runtime})
 	smoke := true
 	for _, f := range []struct {
 		key string
@@ -309,115 +281,82 @@ func (d *decoder) pluginTable(path []string, t map[string]any) (*Plugin, error) 
 	}{{"optional", &p.Optional}, {"smoke", &smoke}} {
 		if v, ok := t[f.key]; ok {
 			if *f.to, ok = v.(bool); !ok {
-				return nil, d.errorf(key(f.key), "write true or false, without quotes", "%s.%s is not a boolean", strings.Join(path, "."), f.key)
+				panic(d.errorf(key(f.key), "write true or false, without quotes", "%s.%s is not a boolean", strings.Join(path, "."), f.key))
 			}
 		}
 	}
 	p.Untried = !smoke
 	if v, ok := t["options"]; ok {
-		if p.Options, err = d.strs(key("options"), v); err != nil {
-			return nil, err
-		}
+		p.Options = d.strs(key("options"), v)
 	}
 	if v, ok := t["source"]; ok {
-		if p.Source, err = d.source(key("source"), v); err != nil {
-			return nil, err
-		}
+		p.Source = d.source(key("source"), v)
 	}
 	if v, ok := t["args"]; ok {
-		if p.Args, err = d.args(key("args"), p, v); err != nil {
-			return nil, err
-		}
+		p.Args = d.args(key("args"), p, v)
 	}
 	if v, ok := t["sources"]; ok {
-		if err := d.alternatives(key("sources"), p, v); err != nil {
-			return nil, err
-		}
+		d.alternatives(key("sources"), p, v)
 	}
-	if err := d.paths(path, p); err != nil {
-		return nil, err
-	}
-	if err := d.overrides(key("platforms"), p, t["platforms"]); err != nil {
-		return nil, err
-	}
-	return p, d.naming(path, p, t)
+	d.paths(path, p)
+	d.overrides(key("platforms"), p, t["platforms"])
+	d.naming(path, p, t)
+	return p
 }
 
 // paths checks the keys about the tree of an entry.
-func (d *decoder) paths(path []string, p *Plugin) error {
+func (d *decoder) paths(path []string, p *Plugin) {
 	if p.Binary != "" {
-		if err := checkBinary(p.Binary); err != nil {
-			return d.wrap(append(slices.Clone(path), "binary"), err)
-		}
+		d.check(in(path, "binary"), checkBinary(p.Binary))
 	}
 	if p.Entry != "" {
-		if err := lock.CheckEntry(p.Entry); err != nil {
-			return d.errorf(append(slices.Clone(path), "entry"), `write: entry = "package.module:function"`, "%w", err)
-		}
+		d.hinted(in(path, "entry"), `write: entry = "package.module:function"`, lock.CheckEntry(p.Entry))
 	}
 	if p.Generator != "" {
-		if err := lock.CheckProgram("generator", p.Generator); err != nil {
-			return d.errorf(append(slices.Clone(path), "generator"), `write the NAME of --NAME_out`, "%w", err)
-		}
+		d.hinted(in(path, "generator"), `write the NAME of --NAME_out`, lock.CheckProgram("generator", p.Generator))
 	}
 	if p.Include != "" {
-		if err := syntax.CheckShown(p.Include); err != nil {
-			return d.wrap(append(slices.Clone(path), "include"), err)
-		}
+		d.check(in(path, "include"), syntax.CheckShown(p.Include))
 	}
 	if p.Runtime != "" {
-		if err := syntax.CheckName(p.Runtime); err != nil {
-			return d.wrap(append(slices.Clone(path), "runtime"), err)
-		}
+		d.check(in(path, "runtime"), syntax.CheckName(p.Runtime))
 	}
 	if p.MainClass != "" {
-		if err := lock.CheckClass(p.MainClass); err != nil {
-			return d.errorf(append(slices.Clone(path), "main"), `write: main = "com.example.Main"`, "%w", err)
-		}
+		d.hinted(in(path, "main"), `write: main = "com.example.Main"`, lock.CheckClass(p.MainClass))
 	}
 	if p.Package != "" {
-		at := append(slices.Clone(path), "package")
+		at := in(path, "package")
 		switch {
 		case p.Source != nil && !p.Source.Ecosystem():
-			return d.errorf(at, "remove it", "a plugin with a URL has no package")
+			panic(d.errorf(at, "remove it", "a plugin with a URL has no package"))
 		case p.Source != nil && lock.KindOf(p.Source.Kind).Mains:
-			if err := lock.CheckMain(p.Package); err != nil {
-				return d.wrap(at, err)
-			}
-			return nil
+			d.check(at, lock.CheckMain(p.Package))
+			return
 		case p.Source != nil:
-			return d.errorf(at, "keep source and remove package", "source already has the package %s", p.Source.Name)
+			panic(d.errorf(at, "keep source and remove package", "source already has the package %s", p.Source.Name))
 		}
-		if err := lock.KindOf(lock.NPM).CheckPackage(p.Package); err != nil {
-			return d.wrap(at, err)
-		}
+		d.check(at, lock.KindOf(lock.NPM).CheckPackage(p.Package))
 	}
-	return nil
 }
 
 // args decodes arguments for a compiler. Without a source, the catalogue
 // decides whether there is a compiler.
-func (d *decoder) args(path []string, p *Plugin, v any) ([]string, error) {
+func (d *decoder) args(path []string, p *Plugin, v any) []string {
 	list, ok := v.([]any)
 	if !ok || len(list) == 0 {
-		return nil, d.errorf(path, `write a list: ["--features", "…"]`, "%s is not a list of strings", strings.Join(path, "."))
+		panic(d.errorf(path, `write a list: ["--features", "…"]`, "%s is not a list of strings", strings.Join(path, ".")))
 	}
 	var args []string
 	for _, e := range list {
-		s, err := d.str(path, e)
-		if err != nil {
-			return nil, err
-		}
+		s := d.str(path, e)
 		args = append(args, s)
 	}
 	kind := lock.Cargo
 	if p.Source != nil {
 		kind = p.Source.Kind
 	}
-	if err := lock.KindOf(kind).CheckArgs(args); err != nil {
-		return nil, d.wrap(path, err)
-	}
-	return args, nil
+	d.check(path, lock.KindOf(kind).CheckArgs(args))
+	return args
 }
 
 // checkBinary checks the path of a binary, which may be a template.
@@ -428,21 +367,15 @@ func checkBinary(s string) error {
 	return syntax.CheckShown(Expand(s, "1", lock.Platforms[0]))
 }
 
-func (d *decoder) source(path []string, v any) (*Source, error) {
-	s, err := d.str(path, v)
-	if err != nil {
-		return nil, err
-	}
-	src, err := ParseSource(s)
-	if err != nil {
-		return nil, d.wrap(path, err)
-	}
-	return &src, nil
+func (d *decoder) source(path []string, v any) *Source {
+	src, err := ParseSource(d.str(path, v))
+	d.check(path, err)
+	return &src
 }
 
 // alternatives decodes the sources of an entry: strings, or tables with source
 // and the keys that differ for it.
-func (d *decoder) alternatives(path []string, p *Plugin, v any) error {
+func (d *decoder) alternatives(path []string, p *Plugin, v any) {
 	list, ok := v.([]any)
 	if tables, is := v.([]map[string]any); is {
 		ok = true
@@ -453,9 +386,9 @@ func (d *decoder) alternatives(path []string, p *Plugin, v any) error {
 	name := strings.Join(path, ".")
 	switch {
 	case !ok || len(list) == 0:
-		return d.errorf(path, `write a list: ["npm:NAME", "https://…"]`, "%s is not a list of sources", name)
+		panic(d.errorf(path, `write a list: ["npm:NAME", "https://…"]`, "%s is not a list of sources", name))
 	case p.Source != nil:
-		return d.errorf(path, "keep one of the two", "an entry must not have both source and sources")
+		panic(d.errorf(path, "keep one of the two", "an entry must not have both source and sources"))
 	}
 	for _, e := range list {
 		var a Alternative
@@ -463,144 +396,98 @@ func (d *decoder) alternatives(path []string, p *Plugin, v any) error {
 		if !isTable {
 			t = map[string]any{"source": e}
 		}
-		if err := d.known(path, t, "source", "binary", "include"); err != nil {
-			return err
-		}
-		source, err := d.source(path, t["source"])
-		if err != nil {
-			return err
-		}
+		d.known(path, t, "source", "binary", "include")
+		source := d.source(path, t["source"])
 		a.Source = *source
 		if slices.ContainsFunc(p.Sources, func(b Alternative) bool { return a.Source == b.Source }) {
-			return d.errorf(path, "keep one of the two", "%s has %q twice", name, a.Source)
+			panic(d.errorf(path, "keep one of the two", "%s has %q twice", name, a.Source))
 		}
 		if v, ok := t["binary"]; ok {
-			if a.Binary, err = d.str(path, v); err != nil {
-				return err
-			}
-			if err := checkBinary(a.Binary); err != nil {
-				return d.wrap(path, err)
-			}
+			a.Binary = d.str(path, v)
+			d.check(path, checkBinary(a.Binary))
 		}
 		if v, ok := t["include"]; ok {
-			if a.Include, err = d.str(path, v); err != nil {
-				return err
-			}
-			if err := syntax.CheckShown(a.Include); err != nil {
-				return d.wrap(path, err)
-			}
+			a.Include = d.str(path, v)
+			d.check(path, syntax.CheckShown(a.Include))
 		}
 		p.Sources = append(p.Sources, a)
 	}
 	p.Source = &p.Sources[0].Source
-	return nil
 }
 
-func (d *decoder) overrides(path []string, p *Plugin, v any) error {
+func (d *decoder) overrides(path []string, p *Plugin, v any) {
 	if v == nil {
-		return nil
+		return
 	}
-	table, err := d.table(path, v)
-	if err != nil {
-		return err
-	}
+	table := d.table(path, v)
 	p.Platforms = map[string]Override{}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
-		at := append(slices.Clone(path), name)
-		if err := d.platform(at, name); err != nil {
-			return err
-		}
-		if p.Platforms[name], err = d.override(at, p, name, table[name]); err != nil {
-			return err
-		}
+		at := in(path, name)
+		d.platform(at, name)
+		p.Platforms[name] = d.override(at, p, name, table[name])
 	}
-	return nil
 }
 
 // override decodes the keys of an entry for one platform.
-func (d *decoder) override(path []string, p *Plugin, name string, v any) (o Override, err error) {
-	at := func(key string) []string { return append(slices.Clone(path), key) }
-	t, err := d.table(path, v)
-	if err != nil {
-		return o, err
-	}
-	if err := d.known(path, t, "source", "asset", "binary", "emulate"); err != nil {
-		return o, err
-	}
+func (d *decoder) override(path []string, p *Plugin, name string, v any) (o Override) {
+	at := func(key string) []string { return in(path, key) }
+	t := d.table(path, v)
+	d.known(path, t, "source", "asset", "binary", "emulate")
 	if v, ok := t["emulate"]; ok {
-		o.Emulate, err = d.emulate(at("emulate"), name, t, v)
-		return o, err
+		o.Emulate = d.emulate(at("emulate"), name, t, v)
+		return o
 	}
 	if len(p.Sources) > 1 {
-		return o, d.errorf(path, "give the entry one source; with several, only emulate is allowed", "an entry with several sources cannot have files for one platform")
+		panic(d.errorf(path, "give the entry one source; with several, only emulate is allowed", "an entry with several sources cannot have files for one platform"))
 	}
 	if v, ok := t["source"]; ok {
-		if o.Source, err = d.source(at("source"), v); err == nil {
-			err = d.checkOverride(path, p, name, o.Source)
-		}
-		if err != nil {
-			return o, err
-		}
+		o.Source = d.source(at("source"), v)
+		d.checkOverride(path, p, name, o.Source)
 	}
 	if v, ok := t["asset"]; ok {
-		if o.Asset, err = d.str(at("asset"), v); err != nil {
-			return o, err
-		}
+		o.Asset = d.str(at("asset"), v)
 		isGitHub := false
 		if p.Source != nil {
 			_, _, isGitHub = p.Source.GitHub()
 		}
 		if !isGitHub {
-			return o, d.errorf(at("asset"), "write the source as github:OWNER/REPO", "only a plugin from github: has assets")
+			panic(d.errorf(at("asset"), "write the source as github:OWNER/REPO", "only a plugin from github: has assets"))
 		}
-		if err = checkAsset(o.Asset); err == nil {
-			_, err = Archive(o.Asset)
-		}
-		if err != nil {
-			return o, d.wrap(at("asset"), err)
-		}
+		d.check(at("asset"), checkAsset(o.Asset))
+		_, err := Archive(o.Asset)
+		d.check(at("asset"), err)
 	}
 	if v, ok := t["binary"]; ok {
-		if o.Binary, err = d.str(at("binary"), v); err != nil {
-			return o, err
-		}
-		if err := checkBinary(o.Binary); err != nil {
-			return o, d.wrap(at("binary"), err)
-		}
+		o.Binary = d.str(at("binary"), v)
+		d.check(at("binary"), checkBinary(o.Binary))
 	}
-	return o, nil
+	return o
 }
 
 // checkOverride checks the source of an entry for one platform.
-func (d *decoder) checkOverride(path []string, p *Plugin, name string, source *Source) error {
+func (d *decoder) checkOverride(path []string, p *Plugin, name string, source *Source) {
 	if !lock.KindOf(source.Kind).URLs || p.Source == nil || !lock.KindOf(p.Source.Kind).URLs {
 		hint := "give the entry a URL as source"
 		if of, _ := lock.LookupPlatform(name); of.Rosetta != "" {
 			hint += fmt.Sprintf("; to run the program of %s, write: platforms.%s = { emulate = %q }", of.Rosetta, name, of.Rosetta)
 		}
-		return d.errorf(path, hint, "only a plugin with a URL can have another source on one platform")
+		panic(d.errorf(path, hint, "only a plugin with a URL can have another source on one platform"))
 	}
 	_, _, gitHub := source.GitHub()
 	if gitHub {
-		return d.errorf(path, "write its URL", "another source on one platform must be a URL")
+		panic(d.errorf(path, "write its URL", "another source on one platform must be a URL"))
 	}
-	return nil
 }
 
 // emulate decodes the permission to run programs of another platform. No other
 // keys are allowed with it.
-func (d *decoder) emulate(path []string, name string, t map[string]any, v any) (string, error) {
-	other, err := d.str(path, v)
-	if err != nil {
-		return "", err
-	}
-	if err := d.platform(path, other); err != nil {
-		return "", err
-	}
+func (d *decoder) emulate(path []string, name string, t map[string]any, v any) string {
+	other := d.str(path, v)
+	d.platform(path, other)
 	p, _ := lock.LookupPlatform(name)
 	switch {
 	case len(t) > 1:
-		return "", d.errorf(path, "keep only emulate, or remove it", "a platform that emulates another one has no files")
+		panic(d.errorf(path, "keep only emulate, or remove it", "a platform that emulates another one has no files"))
 	case !p.Runs(other):
 		var can []string
 		for _, p := range lock.Platforms {
@@ -610,92 +497,69 @@ func (d *decoder) emulate(path []string, name string, t map[string]any, v any) (
 				}
 			}
 		}
-		return "", d.errorf(path, "remove it; these can be emulated: "+strings.Join(can, ", "), "%s cannot run programs of %s", name, other)
+		panic(d.errorf(path, "remove it; these can be emulated: "+strings.Join(can, ", "), "%s cannot run programs of %s", name, other))
 	case !slices.Contains(d.m.Platforms, other):
-		return "", d.errorf(path, "add "+other+" to platforms", "%s emulates %s, which is not among the platforms", name, other)
+		panic(d.errorf(path, "add "+other+" to platforms", "%s emulates %s, which is not among the platforms", name, other))
 	}
-	return other, nil
+	return other
 }
 
 // versions checks exact versions and ranges.
-func (d *decoder) versions(path []string, versions []string) error {
+func (d *decoder) versions(path []string, versions []string) {
 	for _, v := range versions {
-		if err := CheckWanted(v); err != nil {
-			return d.wrap(path, err)
-		}
+		d.check(path, CheckWanted(v))
 	}
-	return nil
 }
 
-func (d *decoder) bundles(v any) error {
+func (d *decoder) bundles(v any) {
 	if v == nil {
-		return nil
+		return
 	}
-	table, err := d.table([]string{"bundles"}, v)
-	if err != nil {
-		return err
-	}
+	table := d.table([]string{"bundles"}, v)
 	d.m.Bundles = map[string][]string{}
 	names := slices.Sorted(maps.Keys(d.m.Plugins))
 	for _, bundle := range slices.Sorted(maps.Keys(table)) {
 		at := []string{"bundles", bundle}
 		if err := syntax.CheckName(bundle); err != nil {
-			return d.errorf(at, "", "bundle %w", err)
+			panic(d.errorf(at, "", "bundle %w", err))
 		}
-		list, err := d.strs(at, table[bundle])
-		if err != nil {
-			return err
-		}
+		list := d.strs(at, table[bundle])
 		for _, name := range list {
 			if !slices.Contains(names, name) {
 				hint := fault.DidYouMean(name, names, "run: lockgen add "+name)
-				return d.errorf(at, hint, "bundle %s has %q, which is not in [plugins]", bundle, name)
+				panic(d.errorf(at, hint, "bundle %s has %q, which is not in [plugins]", bundle, name))
 			}
 		}
 		d.m.Bundles[bundle] = list
 	}
-	return nil
 }
 
-func (d *decoder) buildScripts(at []string, v any) error {
-	list, err := d.strs(at, v)
-	if err != nil {
-		return err
-	}
+func (d *decoder) buildScripts(at []string, v any) {
+	list := d.strs(at, v)
 	names := slices.Sorted(maps.Keys(d.m.Plugins))
 	for _, name := range list {
 		if !slices.Contains(names, name) {
 			hint := fault.DidYouMean(name, names, "use the name of a plugin in [plugins]")
-			return d.errorf(at, hint, "build-scripts has %q, which is not in [plugins]", name)
+			panic(d.errorf(at, hint, "build-scripts has %q, which is not in [plugins]", name))
 		}
 	}
 	d.m.Policy.BuildScripts = slices.Sorted(slices.Values(list))
-	return nil
 }
 
-func (d *decoder) registries(v any) error {
+func (d *decoder) registries(v any) {
 	if v == nil {
-		return nil
+		return
 	}
-	table, err := d.table([]string{"registries"}, v)
-	if err != nil {
-		return err
-	}
-	if err := d.known([]string{"registries"}, table, lock.Ecosystems()...); err != nil {
-		return err
-	}
-	d.m.Registries = Registries{}
+	table := d.table([]string{"registries"}, v)
+	d.known([]string{"registries"}, table, lock.Ecosystems()...)
 	for _, kind := range slices.Sorted(maps.Keys(table)) {
 		at := []string{"registries", kind}
-		address, err := d.str(at, table[kind])
-		if err != nil {
-			return err
-		}
+		address := d.str(at, table[kind])
 		address = strings.TrimPrefix(address, lock.KindOf(kind).RegistryPrefix)
-		if err := syntax.CheckURL(address); err != nil {
-			return d.wrap(at, err)
+		d.check(at, syntax.CheckURL(address))
+		if d.m.Registries == nil {
+			d.m.Registries = Registries{}
 		}
 		d.m.Registries[kind] = address
 	}
-	return nil
 }

@@ -229,7 +229,7 @@ func Parse(name string, data []byte) (*Manifest, error) {
 		return nil, fault.Errorf(fault.Usage, "keep one of the two", "%s: %w", name, err)
 	}
 	d := decoder{m: &Manifest{Name: name, lines: lines}}
-	if err := d.manifest(tree); err != nil {
+	if err := d.decode(tree); err != nil {
 		return nil, err
 	}
 	return d.m, nil

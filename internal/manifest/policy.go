@@ -124,82 +124,56 @@ func hostPort(u *url.URL) (string, error) {
 
 var policyKeys = []string{"allow", "build-scripts", "exceptions", "ignore-scripts", "min-trust", "minimum-release-age", "publisher-times"}
 
-func (d *decoder) policy(v any) error {
+func (d *decoder) policy(v any) {
 	p := &d.m.Policy
 	p.MinimumAge = DefaultReleaseAge
 	if v == nil {
-		return nil
+		return
 	}
-	table, err := d.table([]string{"policy"}, v)
-	if err != nil {
-		return err
-	}
-	if err := d.known([]string{"policy"}, table, policyKeys...); err != nil {
-		return err
-	}
+	table := d.table([]string{"policy"}, v)
+	d.known([]string{"policy"}, table, policyKeys...)
 	at := func(key string) []string { return []string{"policy", key} }
 	if v, ok := table["minimum-release-age"]; ok {
-		s, err := d.str(at("minimum-release-age"), v)
-		if err != nil {
-			return err
-		}
-		if p.MinimumAge, err = ParseAge(s); err != nil {
-			return d.wrap(at("minimum-release-age"), err)
-		}
+		age, err := ParseAge(d.str(at("minimum-release-age"), v))
+		p.MinimumAge = age
+		d.check(at("minimum-release-age"), err)
 	}
 	if v, ok := table["ignore-scripts"]; ok {
-		if p.IgnoreScripts, err = d.strs(at("ignore-scripts"), v); err != nil {
-			return err
-		}
+		p.IgnoreScripts = d.strs(at("ignore-scripts"), v)
 		for _, name := range p.IgnoreScripts {
-			if err := lock.KindOf(lock.NPM).CheckPackage(name); err != nil {
-				return d.wrap(at("ignore-scripts"), err)
-			}
+			d.check(at("ignore-scripts"), lock.KindOf(lock.NPM).CheckPackage(name))
 		}
 		slices.Sort(p.IgnoreScripts)
 	}
 	if v, ok := table["publisher-times"]; ok {
-		if p.PublisherTimes, err = d.strs(at("publisher-times"), v); err != nil {
-			return err
-		}
+		p.PublisherTimes = d.strs(at("publisher-times"), v)
 		for _, kind := range p.PublisherTimes {
 			if !lock.KindOf(kind).PublisherTimes {
-				return d.errorf(at("publisher-times"), `write publisher-times = ["go", "oci"], or one of them`,
-					"source %q has no release times set by publishers: its registry records them", kind)
+				panic(d.errorf(at("publisher-times"), `write publisher-times = ["go", "oci"], or one of them`,
+					"source %q has no release times set by publishers: its registry records them", kind))
 			}
 		}
 	}
 	if v, ok := table["min-trust"]; ok {
-		if p.MinTrust, err = d.str(at("min-trust"), v); err != nil {
-			return err
-		}
+		p.MinTrust = d.str(at("min-trust"), v)
 		if !slices.Contains(lock.Trusts, p.MinTrust) {
 			hint := fault.DidYouMean(p.MinTrust, lock.Trusts, "use one of, weakest first: "+strings.Join(lock.Trusts, ", "))
-			return d.errorf(at("min-trust"), hint, "unknown trust %q", p.MinTrust)
+			panic(d.errorf(at("min-trust"), hint, "unknown trust %q", p.MinTrust))
 		}
 	}
 	if v, ok := table["allow"]; ok {
-		list, err := d.strs(at("allow"), v)
-		if err != nil {
-			return err
-		}
-		for _, s := range list {
+		for _, s := range d.strs(at("allow"), v) {
 			entry, err := ParseAllow(s)
-			if err != nil {
-				return d.wrap(at("allow"), err)
-			}
+			d.check(at("allow"), err)
 			p.Allow = append(p.Allow, entry)
 		}
 	}
 	if v, ok := table["exceptions"]; ok {
-		if err := d.exceptions(at("exceptions"), v); err != nil {
-			return err
-		}
+		d.exceptions(at("exceptions"), v)
 	}
 	if v, ok := table["build-scripts"]; ok {
-		return d.buildScripts(at("build-scripts"), v)
+		d.buildScripts(at("build-scripts"), v)
 	}
-	return nil
 }
 
 // maxAge limits minimum-release-age: anything longer is a mistake.
@@ -301,7 +275,7 @@ func oneHost(name string) (host string, ok bool) {
 	return host, err == nil
 }
 
-func (d *decoder) exceptions(at []string, v any) error {
+func (d *decoder) exceptions(at []string, v any) {
 	var list []map[string]any
 	switch v := v.(type) {
 	case []map[string]any:
@@ -318,59 +292,50 @@ func (d *decoder) exceptions(at []string, v any) error {
 	}
 	const form = `write: exceptions = [{ name = "x", version = "1.2.3", reason = "…", until = 2026-12-31 }]`
 	if list == nil {
-		return d.errorf(at, form, "exceptions is not a list of tables")
+		panic(d.errorf(at, form, "exceptions is not a list of tables"))
 	}
 	keys := []string{"name", "version", "reason", "until"}
 	for _, t := range list {
-		if err := d.known(at, t, keys...); err != nil {
-			return err
-		}
+		d.known(at, t, keys...)
 		var e Exception
 		for _, key := range keys {
 			v, ok := t[key]
 			if !ok {
-				return d.errorf(at, form, "an exception has no %s", key)
+				panic(d.errorf(at, form, "an exception has no %s", key))
 			}
 			if key == "until" {
-				day, err := d.day(at, v)
-				if err != nil {
-					return err
-				}
+				day := d.day(at, v)
 				e.Until = day.AddDate(0, 0, 1)
 				continue
 			}
-			s, err := d.str(append(slices.Clone(at), key), v)
-			if err != nil {
-				return err
-			}
+			s := d.str(in(at, key), v)
 			*map[string]*string{"name": &e.Name, "version": &e.Version, "reason": &e.Reason}[key] = s
 		}
 		if err := CheckExact(e.Version); err != nil {
-			return d.wrap(at, fault.Errorf(fault.Usage, "give an exception one exact version", "%w", err))
+			d.check(at, fault.Errorf(fault.Usage, "give an exception one exact version", "%w", err))
 		}
 		if strings.Contains(e.Name, "*") {
-			return d.errorf(at, "write one package", "an exception for %q: it must be for exactly one package", e.Name)
+			panic(d.errorf(at, "write one package", "an exception for %q: it must be for exactly one package", e.Name))
 		}
 		if strings.TrimSpace(e.Reason) == "" {
-			return d.errorf(at, "say why the version cannot wait", "the exception for %s has no reason", e.Name)
+			panic(d.errorf(at, "say why the version cannot wait", "the exception for %s has no reason", e.Name))
 		}
 		d.m.Policy.Exceptions = append(d.m.Policy.Exceptions, e)
 	}
-	return nil
 }
 
 // day decodes a date, with or without quotes. It begins at midnight UTC, so
 // that the time zone does not matter.
-func (d *decoder) day(at []string, v any) (time.Time, error) {
+func (d *decoder) day(at []string, v any) time.Time {
 	switch v := v.(type) {
 	case time.Time:
 		if y, m, day := v.Date(); v.Equal(time.Date(y, m, day, 0, 0, 0, 0, v.Location())) {
-			return time.Date(y, m, day, 0, 0, 0, 0, time.UTC), nil
+			return time.Date(y, m, day, 0, 0, 0, 0, time.UTC)
 		}
 	case string:
 		if day, err := time.Parse(time.DateOnly, v); err == nil {
-			return day, nil
+			return day
 		}
 	}
-	return time.Time{}, d.errorf(at, "write the last day on which it is valid: until = 2026-12-31", "until is not a date")
+	panic(d.errorf(at, "write the last day on which it is valid: until = 2026-12-31", "until is not a date"))
 }

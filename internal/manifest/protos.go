@@ -21,109 +21,73 @@ type Protos struct {
 var protosKeys = append([]string{"version", "source", "root", "files", "deps"}, fileKeys...)
 
 // protos decodes [protos].
-func (d *decoder) protos(v any) error {
+func (d *decoder) protos(v any) {
 	if v == nil {
-		return nil
+		return
 	}
-	table, err := d.table([]string{"protos"}, v)
-	if err != nil {
-		return err
-	}
+	table := d.table([]string{"protos"}, v)
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		at := []string{"protos", name}
-		if err := syntax.CheckName(name); err != nil {
-			return d.errorf(at, "", "%w", err)
-		}
-		if d.m.Plugins[lock.ProtosPrefix+name], err = d.protoPackage(at, table[name]); err != nil {
-			return err
-		}
+		d.hinted(at, "", syntax.CheckName(name))
+		d.m.Plugins[lock.ProtosPrefix+name] = d.protoPackage(at, table[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(table)) {
-		if err := d.protosDeps(name, table); err != nil {
-			return err
-		}
+		d.protosDeps(name, table)
 	}
-	return nil
 }
 
 // protosDeps checks that deps are other entries.
-func (d *decoder) protosDeps(name string, table map[string]any) error {
+func (d *decoder) protosDeps(name string, table map[string]any) {
 	for _, dep := range d.m.Plugins[lock.ProtosPrefix+name].Protos.Deps {
 		if _, ok := table[dep]; !ok || dep == name {
 			names := slices.DeleteFunc(slices.Sorted(maps.Keys(table)), func(s string) bool { return s == name })
-			return d.errorf([]string{"protos", name, "deps"}, fault.DidYouMean(dep, names, "add it to [protos], or remove deps: they are detected from the imports"),
-				"deps of %s has %q, which is not another entry of [protos]", name, dep)
+			panic(d.errorf([]string{"protos", name, "deps"}, fault.DidYouMean(dep, names, "add it to [protos], or remove deps: they are detected from the imports"),
+				"deps of %s has %q, which is not another entry of [protos]", name, dep))
 		}
 	}
-	return nil
 }
 
-func (d *decoder) protoPackage(path []string, v any) (*Plugin, error) {
+func (d *decoder) protoPackage(path []string, v any) *Plugin {
 	p := &Plugin{Protos: &Protos{}}
-	key := func(k string) []string { return append(slices.Clone(path), k) }
+	key := func(k string) []string { return in(path, k) }
 	t, isTable := v.(map[string]any)
 	if !isTable {
-		version, err := d.str(path, v)
-		if err != nil {
-			return nil, err
-		}
-		p.Versions = []string{version}
-		return p, d.versions(path, p.Versions)
+		p.Versions = []string{d.str(path, v)}
+		d.versions(path, p.Versions)
+		return p
 	}
-	if err := d.known(path, t, protosKeys...); err != nil {
-		return nil, err
-	}
+	d.known(path, t, protosKeys...)
 	if _, ok := t["version"]; !ok {
-		return nil, d.errorf(path, `write: version = "1.2.3"`, "%s needs a version", strings.Join(path, "."))
+		panic(d.errorf(path, `write: version = "1.2.3"`, "%s needs a version", strings.Join(path, ".")))
 	}
-	version, err := d.str(key("version"), t["version"])
-	if err == nil {
-		p.Versions = []string{version}
-		err = d.versions(key("version"), p.Versions)
-	}
-	if err != nil {
-		return nil, err
-	}
+	p.Versions = []string{d.str(key("version"), t["version"])}
+	d.versions(key("version"), p.Versions)
 	if v, ok := t["source"]; ok {
-		if p.Source, err = d.source(key("source"), v); err != nil {
-			return nil, err
-		}
+		p.Source = d.source(key("source"), v)
 	}
 	if v, ok := t["root"]; ok {
-		if p.Protos.Root, err = d.str(key("root"), v); err == nil {
-			err = CheckRoot(p.Protos.Root)
-		}
-		if err != nil {
-			return nil, d.wrap(key("root"), err)
-		}
+		p.Protos.Root = d.str(key("root"), v)
+		d.check(key("root"), CheckRoot(p.Protos.Root))
 	}
 	if v, ok := t["files"]; ok {
-		if p.Protos.Only, err = d.strs(key("files"), v); err != nil {
-			return nil, err
-		}
+		p.Protos.Only = d.strs(key("files"), v)
 		for _, pattern := range p.Protos.Only {
-			if err := lock.CheckOnly(pattern); err != nil {
-				return nil, d.errorf(key("files"), `write import paths, such as "acme/v1/**" or "!acme/internal/**"`, "%w", err)
-			}
+			d.hinted(key("files"), `write import paths, such as "acme/v1/**" or "!acme/internal/**"`, lock.CheckOnly(pattern))
 		}
 	}
 	if v, ok := t["deps"]; ok {
 		if list, is := v.([]any); is && len(list) == 0 {
 			p.Protos.Deps = []string{}
-		} else if p.Protos.Deps, err = d.strs(key("deps"), v); err != nil {
-			return nil, err
+		} else {
+			p.Protos.Deps = d.strs(key("deps"), v)
 		}
 		slices.Sort(p.Protos.Deps)
 	}
-	if err := d.naming(path, p, t); err != nil {
-		return nil, err
-	}
+	d.naming(path, p, t)
 	if p.Source != nil {
-		if err := CheckProtos(*p.Source, p.Naming); err != nil {
-			return nil, d.wrap(key("source"), err)
-		}
+		d.check(key("source"), CheckProtos(*p.Source, p.Naming))
 	}
-	return p, nil
+	return p
 }
 
 // CheckRoot checks the template of the folder from which imports are counted.

@@ -51,43 +51,32 @@ func RuntimeSource(language, name string) *Source {
 
 // runtimes reads [runtimes]. In [Manifest.Plugins] a runtime is called
 // runtimes/LANGUAGE/NAME.
-func (d *decoder) runtimes(v any) error {
+func (d *decoder) runtimes(v any) {
 	if v == nil {
-		return nil
+		return
 	}
-	table, err := d.table([]string{"runtimes"}, v)
-	if err != nil {
-		return err
-	}
-	if err := d.known([]string{"runtimes"}, table, lock.Languages()...); err != nil {
-		return err
-	}
+	table := d.table([]string{"runtimes"}, v)
+	d.known([]string{"runtimes"}, table, lock.Languages()...)
 	for _, language := range lock.Languages() {
 		if _, ok := table[language]; !ok {
 			continue
 		}
 		at := []string{"runtimes", language}
-		items, err := d.strs(at, table[language])
-		if err != nil {
-			return err
-		}
+		items := d.strs(at, table[language])
 		var names []string
 		for _, item := range items {
 			name, version, err := ParseRuntime(language, item)
-			if err != nil {
-				return d.wrap(at, err)
-			}
+			d.check(at, err)
 			source := RuntimeSource(language, name)
 			if slices.Contains(names, source.Name) {
-				return d.errorf(at, "keep one of the two", "%s names %s twice, and a program has one version of a library", strings.Join(at, "."), source.Name)
+				panic(d.errorf(at, "keep one of the two", "%s names %s twice, and a program has one version of a library", strings.Join(at, "."), source.Name))
 			}
 			names = append(names, source.Name)
 			entry := lock.RuntimeEntry(language, source.Name)
 			if d.m.Plugins[entry] != nil {
-				return d.errorf(at, "keep one of the two", "%s has two libraries that are both called %s", strings.Join(at, "."), entry)
+				panic(d.errorf(at, "keep one of the two", "%s has two libraries that are both called %s", strings.Join(at, "."), entry))
 			}
 			d.m.Plugins[entry] = &Plugin{Language: language, Source: source, Versions: []string{version}}
 		}
 	}
-	return nil
 }
