@@ -2,14 +2,12 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -51,28 +49,24 @@ func TestUnknownAuthority(t *testing.T) {
 			s.publish(r, release{version: "1.2.0", salt: "a", platforms: []string{arm, win}})
 			r.asks("1.2.0", "", arm)
 			// A process of its own: Go reads SSL_CERT_FILE once in each.
-			run := func(env string, args ...string) (status int, said string, took time.Duration) {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-				defer cancel()
-				cmd := exec.CommandContext(ctx, self, args...)
+			run := func(env string, args ...string) (status int, said string) {
+				cmd := exec.CommandContext(t.Context(), self, args...)
 				cmd.Dir = r.dir
 				cmd.Env = append(r.environ(), asLockgen+"=1", "BUCK2_PROTOBUF_CACHE_DIR="+r.cache, env)
 				var out bytes.Buffer
 				cmd.Stdout, cmd.Stderr = &out, &out
-				start := time.Now()
 				_ = cmd.Run()
-				return cmd.ProcessState.ExitCode(), out.String(), time.Since(start)
+				return cmd.ProcessState.ExitCode(), out.String()
 			}
-			status, said, took := run("X=", "update")
+			status, said := run("X=", "update")
 			if status != int(fault.Upstream) || !strings.Contains(said, "export "+variable+"=FILE") || !strings.Contains(said, "troubleshooting.md#proxy") || !strings.Contains(said, "certificate") {
 				t.Errorf("status %d\n%s", status, said)
 			}
-			if took > 10*time.Second || strings.Contains(said, "attempts") || strings.Contains(said, "tries remaining") {
-				t.Errorf("it took %s, with other attempts?\n%s", took, said)
+			if strings.Contains(said, "attempts") || strings.Contains(said, "tries remaining") {
+				t.Errorf("with other attempts?\n%s", said)
 			}
-			t.Logf("told in %s", took)
 			if s.kind != lock.HTTP {
-				status, said, _ = run("X=", "doctor")
+				status, said = run("X=", "doctor")
 				if status != int(fault.Machine) || !strings.Contains(said, "certificate") || !strings.Contains(said, "export "+variable+"=FILE") {
 					t.Errorf("doctor: status %d\n%s", status, said)
 				}
@@ -82,11 +76,11 @@ func TestUnknownAuthority(t *testing.T) {
 			if err := os.WriteFile(file, []byte(r.server.CertificatePEM()), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if status, said, _ = run(variable+"="+file, "update"); status != 0 {
+			if status, said = run(variable+"="+file, "update"); status != 0 {
 				t.Errorf("with %s: status %d\n%s", variable, status, said)
 			}
 			if s.kind != lock.HTTP {
-				if _, said, _ = run(variable+"="+file, "doctor"); strings.Contains(said, "export "+variable) {
+				if _, said = run(variable+"="+file, "doctor"); strings.Contains(said, "export "+variable) {
 					t.Errorf("doctor with %s:\n%s", variable, said)
 				}
 			}

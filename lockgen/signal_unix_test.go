@@ -55,7 +55,7 @@ func ended(t *testing.T, what string, cmd *exec.Cmd, stderr *bytes.Buffer, statu
 	if status == 130 && !strings.Contains(stderr.String(), "lockgen: interrupted; nothing was changed") {
 		t.Errorf("%s: told\n%s", what, stderr.String())
 	}
-	if took := time.Since(begin); took > 20*time.Second {
+	if took := time.Since(begin); took > time.Minute {
 		t.Errorf("%s: took %s", what, took)
 	}
 }
@@ -164,7 +164,7 @@ func TestSignalsEndChildren(t *testing.T) {
 			p.asBefore(manifest, "")
 			for _, pid := range []int{helper, child} {
 				for begin := time.Now(); running(pid); time.Sleep(20 * time.Millisecond) {
-					if time.Since(begin) > 10*time.Second {
+					if time.Since(begin) > time.Minute {
 						_ = syscall.Kill(pid, syscall.SIGKILL)
 						t.Fatalf("process %d lives on", pid)
 					}

@@ -561,12 +561,8 @@ func TestUnpackLimits(t *testing.T) {
 		w.Write(chunk)
 	}
 	w.Close()
-	start := time.Now()
 	files, err := Unpack(context.Background(), tempArchive(t, bomb.Bytes()), "", Options{Format: "tar.gz"})
 	checkRefused(t, files, err, "more than 200 times its size")
-	if d := time.Since(start); d > 20*time.Second {
-		t.Errorf("took %v", d)
-	}
 }
 
 func TestUnpackCancelled(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -222,19 +221,18 @@ func refusedEverywhere(t *testing.T, format string, data []byte, want string) {
 	}
 }
 
-// TestCompressedBombs bounds time and memory of bombs of both formats.
+// TestCompressedBombs bounds what is read of bombs of both formats, and the memory.
 func TestCompressedBombs(t *testing.T) {
 	small := limits{entries: 5, total: 64 << 20, ratio: 20, ratioFrom: 8 << 20}
 	bomb := append(tarHdr{name: "bomb", size: "00200000000"}.bytes()[:512], make([]byte, 32<<20)...)
 	for format, data := range map[string][]byte{"tar.xz": xzOf(t, bomb, xz.WriterConfig{}), "tar.zst": zstdOf(t, bomb)} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		start := time.Now()
 		files, _, err := unpackInJail(t, tempArchive(t, data), Options{Format: format}, small)
 		checkRefused(t, files, err, "more than 20 times its size")
 		runtime.ReadMemStats(&after)
-		if d, n := time.Since(start), after.TotalAlloc-before.TotalAlloc; d > 10*time.Second || n > 64<<20 {
-			t.Errorf("%s: took %v and %d bytes", format, d, n)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 64<<20 {
+			t.Errorf("%s: took %d bytes", format, n)
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -257,7 +257,7 @@ func TestStandardLibraryCorpus(t *testing.T) {
 			counts[kind]++
 			start := time.Now()
 			files, _, err := unpackInJail(t, tempArchive(t, data), Options{Format: format}, defaultLimits)
-			if took := time.Since(start); took > 10*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("%s took %v", base, took)
 			}
 			if err != nil && fault.Of(err) != fault.Integrity {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
@@ -33,13 +32,9 @@ func TestCargoDecoders(t *testing.T) {
 				return map[bool]error{false: fault.Errorf(fault.Integrity, "", "%s", name)}[ok]
 			},
 		} {
-			start := time.Now()
 			err := decode()
 			if fault.Of(err) != fault.Integrity || !strings.Contains(err.Error(), name) {
 				t.Errorf("%s: %.300v, want class 5 and %q", what, err, name)
-			}
-			if d := time.Since(start); d > 2*time.Second {
-				t.Errorf("%s after %v", what, d)
 			}
 		}
 	}

@@ -75,7 +75,7 @@ func program(says, me string) int {
 			fmt.Println("left")
 			return 0
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(10 * time.Minute)
 	}
 	return 0
 }

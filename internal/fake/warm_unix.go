@@ -41,7 +41,7 @@ func WarmPip() (stop func()) {
 	if err != nil {
 		return func() {}
 	}
-	python, err := exec.LookPath("python3")
+	python, err := interpreter()
 	if err != nil {
 		return func() {}
 	}
@@ -68,6 +68,29 @@ func WarmPip() (stop func()) {
 		<-done
 		os.RemoveAll(dir)
 	}
+}
+
+// interpreter returns the python3 of PATH, or what runs behind it where that is a
+// script: the shim of a version manager starts dozens of programs each time.
+func interpreter() (string, error) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(python)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(f, head); err != nil || string(head) != "#!" {
+		return python, err
+	}
+	out, err := exec.Command(python, "-I", "-S", "-c", "import sys; print(sys.executable)").Output()
+	if behind := strings.TrimSpace(string(out)); err == nil && filepath.IsAbs(behind) {
+		return behind, nil
+	}
+	return python, err
 }
 
 // serveWarm starts the server when the first client comes. Without a server,

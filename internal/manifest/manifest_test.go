@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -183,7 +182,6 @@ var badManifests = []struct {
 func TestParseManifestRefuses(t *testing.T) {
 	for _, tt := range badManifests {
 		t.Run(tt.name, func(t *testing.T) {
-			start := time.Now()
 			_, err := Parse("plugins.toml", []byte(tt.text))
 			if err == nil {
 				t.Fatal("accepted")
@@ -196,9 +194,6 @@ func TestParseManifestRefuses(t *testing.T) {
 				if !strings.Contains(all, w) {
 					t.Errorf("%q is not in:\n%s", w, all)
 				}
-			}
-			if d := time.Since(start); d > time.Second {
-				t.Errorf("took %v", d)
 			}
 		})
 	}

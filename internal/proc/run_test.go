@@ -115,7 +115,7 @@ func TestRunEndsWithAllItStarted(t *testing.T) {
 			}()
 			var pid int
 			for pid == 0 {
-				if time.Since(start) > 20*time.Second {
+				if time.Since(start) > time.Minute {
 					t.Fatal("the child did not start")
 				}
 				time.Sleep(20 * time.Millisecond)
@@ -136,11 +136,11 @@ func TestRunEndsWithAllItStarted(t *testing.T) {
 			default:
 				fake.WantFault(t, err, fault.Upstream, "did not end within 2s")
 			}
-			if d := time.Since(start); d > 10*time.Second {
+			if d := time.Since(start); d > time.Minute {
 				t.Errorf("took %s", d)
 			}
 			for alive(pid) {
-				if time.Since(start) > 20*time.Second {
+				if time.Since(start) > time.Minute {
 					t.Fatalf("its child %d lives on", pid)
 				}
 				time.Sleep(20 * time.Millisecond)

@@ -370,16 +370,15 @@ func TestInterrupted(t *testing.T) {
 	s := fake.New(t)
 	url := s.File("/f", content)
 	for name, f := range map[string]fake.Fault{
-		"silent": fake.Silent(time.Minute), "in the body": fake.Slow(300, 20*time.Millisecond), "between attempts": fake.Status(503, "Retry-After", "60"),
+		"silent": fake.Silent(time.Hour), "in the body": fake.Slow(300, 20*time.Millisecond), "between attempts": fake.Status(503, "Retry-After", "3600"),
 	} {
 		s.Fault("/f", f)
-		c := quick(func(o *Options) { o.Timeouts.RetryAfter, o.Timeouts.Header = time.Minute, time.Minute })
+		c := quick(func(o *Options) { o.Timeouts.RetryAfter, o.Timeouts.Header = time.Hour, time.Hour })
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(50*time.Millisecond, cancel)
-		start := time.Now()
 		err := c.Download(ctx, url, &memory{}, DownloadOptions{Size: int64(len(content))})
-		if fault.Of(err) != fault.Interrupted || time.Since(start) > 2*time.Second {
-			t.Errorf("%s: after %s: %v", name, time.Since(start), err)
+		if fault.Of(err) != fault.Interrupted {
+			t.Errorf("%s: %v", name, err)
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
 		_, _, err = c.Document(ctx, url, "*/*", 1e6)
@@ -407,8 +406,8 @@ func TestRetryAfter(t *testing.T) {
 	start := time.Now()
 	_, _, err := quick(func(o *Options) { o.Timeouts.RetryAfter = 100 * time.Millisecond }).Document(t.Context(), s.URL+"/f", "*/*", 10)
 	check(t, err, fault.Upstream)
-	if d := time.Since(start); d < 300*time.Millisecond || d > 3*time.Second {
-		t.Errorf("waited %s, want 300 ms", d)
+	if d := time.Since(start); d < 300*time.Millisecond {
+		t.Errorf("waited %s, want 300 ms and not the 31 years that were asked for", d)
 	}
 }
 
@@ -571,15 +570,14 @@ func TestIsPrivate(t *testing.T) {
 func TestDocumentTime(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]fake.Fault{
-		"trickles": fake.Slow(20, 20*time.Millisecond), "unavailable": fake.Status(503, "Retry-After", "1"), "silent": fake.Silent(time.Minute),
+		"trickles": fake.Slow(20, 20*time.Millisecond), "unavailable": fake.Status(503, "Retry-After", "1"), "silent": fake.Silent(time.Hour),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := fake.New(t)
 			url := s.File("/x", bytes.Repeat([]byte("x"), 100_000))
 			s.Fault("/x", f)
-			c := New(Options{Attempts: 1000, Timeouts: Timeouts{Document: 300 * time.Millisecond, MinRate: 1, Stall: time.Minute}})
-			begin := time.Now()
+			c := New(Options{Attempts: 1000, Timeouts: Timeouts{Document: 300 * time.Millisecond, MinRate: 1, Stall: time.Hour}})
 			_, _, err := c.Document(t.Context(), url, "*/*", 1<<20)
 			if fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "took longer than 300ms") || fault.Hint(err) == "" {
 				t.Errorf("a document: %v", err)
@@ -590,9 +588,6 @@ func TestDocumentTime(t *testing.T) {
 			}
 			if _, err = c.RoundTrip(req); fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "took longer than 300ms") {
 				t.Errorf("a message: %v", err)
-			}
-			if took := time.Since(begin); took > 20*time.Second {
-				t.Errorf("took %s", took)
 			}
 		})
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/once"
 )
 
 // variable is the environment variable for the tests and the counts that take
@@ -65,6 +67,14 @@ func Find(name string, args ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return runs.Do(strings.Join(append([]string{os.Getenv("HOME"), path}, args...), "\x00"), func() (string, error) { return path, run(name, path, args) })
+}
+
+// runs has the programs that were tried: one that runs does so for all tests with
+// this home.
+var runs once.Map[string, string]
+
+func run(name, path string, args []string) error {
 	if len(args) == 0 {
 		args = []string{"--version"}
 		switch name {
@@ -76,7 +86,7 @@ func Find(name string, args ...string) (string, error) {
 			args = []string{"-V"}
 		}
 	}
-	return path, exec.Command(path, args...).Run()
+	return exec.Command(path, args...).Run()
 }
 
 // userCache is where the user's caches are, whatever home a test has.

@@ -7,12 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/BurntSushi/toml"
 )
 
-// Every one of these took the decoder seconds to hours, or would have.
+// Every one of these took the decoder seconds to hours, or would have: what refuses
+// them is what looks before it.
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	const n = 1 << 16
@@ -42,15 +42,11 @@ func TestDecodeRefuses(t *testing.T) {
 		{"too long", strings.Repeat("#\n", maxTOML/2) + "a = 1", "more than the limit"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			start := time.Now()
 			var tree map[string]any
 			_, err := Decode(tt.text, &tree)
 			var parse toml.ParseError
 			if !errors.As(err, &parse) || !strings.Contains(fmt.Sprintf("line %d: %s", parse.Position.Line, parse.Message), tt.want) {
 				t.Errorf("%.200v, want %q", err, tt.want)
-			}
-			if d := time.Since(start); d > 2*time.Second {
-				t.Errorf("after %v", d)
 			}
 		})
 	}
@@ -68,7 +64,7 @@ func lines(n int) string {
 	return b.String()
 }
 
-// What only looks deep is decoded, and soon.
+// What only looks deep is decoded.
 func TestDecodeTakes(t *testing.T) {
 	t.Parallel()
 	brackets := strings.Repeat("[{a.b=", 100)
@@ -84,13 +80,9 @@ func TestDecodeTakes(t *testing.T) {
 		{"a long string", "a = \"\"\"" + strings.Repeat("\\\n   x\\\\ \\t\\n", 100000) + "\"\"\"\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			start := time.Now()
 			var tree map[string]any
 			if _, err := Decode(tt.text, &tree); err != nil {
 				t.Errorf("%.300v", err)
-			}
-			if d := time.Since(start); d > 2*time.Second {
-				t.Errorf("after %v", d)
 			}
 		})
 	}

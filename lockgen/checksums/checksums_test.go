@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf16"
 
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
@@ -268,10 +267,9 @@ func TestFind(t *testing.T) {
 		"groups down": strings.Repeat("x:\n ab ab\n", size/10-50),
 		"algorithms":  strings.Repeat("sha256 ", size/7-50),
 	} {
-		start := time.Now()
 		got, err := Find([]byte(text+"\n"+h+"  "+f), f, false)
-		if took := time.Since(start); got.SHA256 != h || err != nil || took > 5*time.Second {
-			t.Errorf("%s: %v, %v in %v", what, got, err, took)
+		if got.SHA256 != h || err != nil {
+			t.Errorf("%s: %v, %v", what, got, err)
 		}
 	}
 }

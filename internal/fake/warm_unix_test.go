@@ -1,3 +1,5 @@
+//go:build unix
+
 package fake
 
 import (
@@ -16,7 +18,11 @@ import (
 // and it ends when it is killed; what does not import pip is the machine's python.
 func TestWarmPip(t *testing.T) {
 	testenv.Real(t, "it starts pip")
-	python := testenv.Program(t, "python3", "-I", "-c", "import pip, sys; assert sys.version_info >= (3, 9)")
+	testenv.Program(t, "python3", "-I", "-c", "import pip, sys; assert sys.version_info >= (3, 9)")
+	python, err := interpreter()
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("PATH", os.Getenv("PATH"))
 	stop := WarmPip()
 	defer stop()
