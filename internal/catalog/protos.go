@@ -50,7 +50,7 @@ func (p *Protos) check(name string) (err error) {
 		}
 	}
 	for _, pattern := range slices.Concat(p.Only, p.Serves) {
-		if err := lock.CheckOnly(pattern); err != nil {
+		if err := syntax.CheckOnly(pattern); err != nil {
 			return err
 		}
 	}

@@ -94,7 +94,7 @@ func move(from, to string) error {
 
 // pathInProtos returns the import path of a file in the archive of a proto
 // package, or "" if the file is not in the package: because it is not a .proto
-// file, not below root, or excluded by only. See [lock.CheckOnly].
+// file, not below root, or excluded by only. See [syntax.CheckOnly].
 func pathInProtos(root string, only []string, file string) string {
 	if root != "" {
 		below, ok := strings.CutPrefix(file, root+"/")

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 func TestPathInProtos(t *testing.T) {
@@ -28,7 +28,7 @@ func TestPathInProtos(t *testing.T) {
 	} {
 		only := strings.Fields(tt.only)
 		for _, p := range only {
-			if err := lock.CheckOnly(p); err != nil {
+			if err := syntax.CheckOnly(p); err != nil {
 				t.Error(err)
 			}
 		}
@@ -36,7 +36,7 @@ func TestPathInProtos(t *testing.T) {
 			t.Errorf("%s of %q in %v: %q, want %q", tt.file, tt.root, only, got, tt.want)
 		}
 	}
-	if slices.ContainsFunc([]string{"/a", "a**", "../a", "", "!", "a/[b]", `a\b`}, func(p string) bool { return lock.CheckOnly(p) == nil }) {
+	if slices.ContainsFunc([]string{"/a", "a**", "../a", "", "!", "a/[b]", `a\b`}, func(p string) bool { return syntax.CheckOnly(p) == nil }) {
 		t.Error("takes a pattern that is none")
 	}
 }

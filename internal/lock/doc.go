@@ -37,7 +37,7 @@
 //	[protos.NAME."VERSION"]  # .proto files of others; source, package and trust as above
 //	deps = ["…"]    # names of the proto packages that they import
 //	folders = ["…"] # folders of import paths that have files, . for none
-//	only = ["…"]    # patterns of import paths, where not all files are taken; see [CheckOnly]
+//	only = ["…"]    # patterns of import paths, where not all files are taken; see [syntax.CheckOnly]
 //	root = "…"      # folder of the archive from which imports are counted, if not itself
 //
 //	[protos.NAME."VERSION".files]     # one archive

@@ -42,7 +42,7 @@ func (v *Version) validateGo() error {
 		return fmt.Errorf("package: %w", err)
 	}
 	if v.Main != "" {
-		if err := CheckMain(v.Main); err != nil {
+		if err := syntax.CheckMain(v.Main); err != nil {
 			return fmt.Errorf("main: %w", err)
 		}
 	}
@@ -90,12 +90,4 @@ func checkH1(field, s string) error {
 		return fmt.Errorf("%s %q is not of the form h1:… with the base64 of 32 bytes", field, s)
 	}
 	return nil
-}
-
-// CheckMain checks the folder of a main package in its module.
-func CheckMain(s string) error {
-	if err := syntax.CheckPath(s); err != nil {
-		return err
-	}
-	return module.CheckImportPath("m.invalid/" + s)
 }

@@ -65,7 +65,7 @@ type Version struct {
 
 	// Python lists the interpreters that may run the plugin, "3.N" of CPython,
 	// sorted; kind pip only, and empty for a plugin that runs by itself.
-	// Program is its name, Entry is what to start, see [CheckEntry]. If Entry
+	// Program is its name, Entry is what to start, see [syntax.CheckEntry]. If Entry
 	// is the main function of a protoc, Generator is the NAME of its --NAME_out
 	// that is the plugin; otherwise "".
 	Python    []string `toml:"python" json:"python"`
@@ -77,7 +77,7 @@ type Version struct {
 	// from which imports are counted, "" for its top; Only has patterns of the
 	// files below it that belong to the package, nil for all; Deps has the
 	// proto packages that they import; Folders has the folders that they are
-	// in, "." for the root. See [CheckOnly].
+	// in, "." for the root. See [syntax.CheckOnly].
 	Root    string            `toml:"root" json:"root,omitempty"`
 	Only    []string          `toml:"only" json:"only,omitempty"`
 	Deps    []string          `toml:"deps" json:"deps,omitempty"`
@@ -396,15 +396,12 @@ func (v *Version) validateCompiled() error {
 	if err := v.Kind().checkOwn(v); err != nil {
 		return err
 	}
-	for i, name := range v.BuildScripts {
+	return checkSorted("build-scripts", v.BuildScripts, func(name string) error {
 		if _, ok := v.Files[name+".crate"]; !ok {
-			return fmt.Errorf("build-scripts: %q is not among the files", name)
+			return fmt.Errorf("%q is not among the files", name)
 		}
-		if i > 0 && name <= v.BuildScripts[i-1] {
-			return errors.New("build-scripts is not sorted, or has an item twice")
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (v *Version) validateFile(key string, f File) error {

@@ -18,24 +18,10 @@ const (
 	MavenProtos = "include"
 )
 
-// classForm matches the full name of a Java class.
-var classForm = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[A-Za-z_$][0-9A-Za-z_$]*(\.[A-Za-z_$][0-9A-Za-z_$]*)*$`)
-})
-
 // signerForm matches the ID of a PGP key, and its fingerprint.
 var signerForm = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^([0-9A-F]{16}|[0-9A-F]{40}|[0-9A-F]{64})$`)
 })
-
-// CheckClass checks the name of a Java class. A valid name is safe in a shell's
-// quotes.
-func CheckClass(s string) error {
-	if len(s) > 300 || !classForm().MatchString(s) {
-		return fmt.Errorf("main %q is not the name of a class", s)
-	}
-	return nil
-}
 
 // checkArtifact accepts GROUP:ARTIFACT and GROUP:ARTIFACT:CLASSIFIER.
 func checkArtifact(name string) error {
@@ -96,10 +82,10 @@ func (v *Version) validateMaven() error {
 		}
 		return nil
 	}
-	if err := CheckClass(v.Main); err != nil {
+	if err := syntax.CheckClass(v.Main); err != nil {
 		return err
 	}
-	if err := CheckProgram("program", v.Program); err != nil {
+	if err := syntax.CheckProgram("program", v.Program); err != nil {
 		return err
 	}
 	for name, cell := range v.Platforms {

@@ -56,22 +56,6 @@ func (v *Version) IsProtos() bool { return len(v.Folders) > 0 && !v.IsRuntime() 
 // by the manager of its kind.
 func (v *Version) Compiles() bool { return v.Kind().Compiled && !v.IsProtos() }
 
-// CheckOnly checks a pattern of import paths: a path in which * stands for any
-// characters but a slash, and a part ** for any folders. A pattern after !
-// excludes files from those that earlier patterns include.
-func CheckOnly(pattern string) error {
-	bare := strings.TrimPrefix(pattern, "!")
-	if err := syntax.CheckShown(strings.ReplaceAll(bare, "*", "x")); err != nil {
-		return fmt.Errorf("pattern %q: %w", pattern, err)
-	}
-	for part := range strings.SplitSeq(bare, "/") {
-		if strings.Contains(part, "**") && part != "**" || strings.ContainsAny(part, "[]") {
-			return fmt.Errorf(`pattern %q: ** is a whole part, as in "acme/**", and there are no other patterns than * and **`, pattern)
-		}
-	}
-	return nil
-}
-
 // spread copies the single cell of a parsed proto package to every platform.
 func (v *Version) spread() {
 	cell, ok := v.Platforms[anyPlatform]
@@ -132,7 +116,7 @@ func (v *Version) validateProtos() error {
 		}
 	}
 	for _, pattern := range v.Only {
-		if err := CheckOnly(pattern); err != nil {
+		if err := syntax.CheckOnly(pattern); err != nil {
 			return fmt.Errorf("only: %w", err)
 		}
 	}

@@ -3,10 +3,8 @@ package lock
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
@@ -15,50 +13,8 @@ import (
 // names none.
 var DefaultPython = []string{"3.11", "3.12", "3.13"}
 
-var (
-	PythonForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^3\.(0|[1-9][0-9]?)$`) })
-	// The object reference of an entry point, without extras:
-	// https://packaging.python.org/en/latest/specifications/entry-points/
-	entryForm   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^` + dottedName + `(:` + dottedName + `)?$`) })
-	programForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]*$`) })
-)
-
-const dottedName = `[A-Za-z_][0-9A-Za-z_]*(\.[A-Za-z_][0-9A-Za-z_]*)*`
-
 // PythonName is the plugin that runs those of Python, where the lock has it.
 const PythonName = "python"
-
-// PythonOf is the interpreter that a version of Python is, 3.13 for 3.13.1; "" for
-// what is no version of Python.
-func PythonOf(version string) string {
-	major, rest, _ := strings.Cut(version, ".")
-	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-	if end < 0 {
-		end = len(rest)
-	}
-	if minor := major + "." + rest[:end]; PythonForm().MatchString(minor) {
-		return minor
-	}
-	return ""
-}
-
-// CheckEntry accepts what Python can start: "MODULE:FUNCTION", or "MODULE" for
-// python -m.
-func CheckEntry(s string) error {
-	if len(s) > 200 || !entryForm().MatchString(s) {
-		return fmt.Errorf("entry %q is not of the form MODULE:FUNCTION or MODULE", s)
-	}
-	return nil
-}
-
-// CheckProgram checks the name of an executable, without a folder. A valid name
-// is safe in a shell. What describes the name in messages.
-func CheckProgram(what, s string) error {
-	if len(s) > 100 || !programForm().MatchString(s) || syntax.Reserved(s) {
-		return fmt.Errorf("%s %q is not a name of letters, digits, -, _ and dots", what, s)
-	}
-	return nil
-}
 
 // Roots lists the folders of the tree that a file is unpacked to; "" is the
 // tree itself. A wheel for some interpreters is in py3.N for each of them.
@@ -92,21 +48,21 @@ func (v *Version) validatePython() error {
 	if err := checkInterpreters(v.Python); err != nil {
 		return err
 	}
-	if _, version, _ := strings.Cut(v.Runtime, "@"); v.Runtime != "" && !slices.Contains(v.Python, PythonOf(version)) {
-		return fmt.Errorf("python has not the %s of runtime %q", PythonOf(version), v.Runtime)
+	if _, version, _ := strings.Cut(v.Runtime, "@"); v.Runtime != "" && !slices.Contains(v.Python, syntax.PythonOf(version)) {
+		return fmt.Errorf("python has not the %s of runtime %q", syntax.PythonOf(version), v.Runtime)
 	}
-	if err := CheckProgram("program", v.Program); err != nil {
+	if err := syntax.CheckProgram("program", v.Program); err != nil {
 		return err
 	}
 	if v.Generator != "" {
-		if err := CheckProgram("generator", v.Generator); err != nil {
+		if err := syntax.CheckProgram("generator", v.Generator); err != nil {
 			return err
 		}
 		if !strings.Contains(v.Entry, ":") {
 			return fmt.Errorf("generator %q requires an entry that is a function, not %q", v.Generator, v.Entry)
 		}
 	}
-	return CheckEntry(v.Entry)
+	return syntax.CheckEntry(v.Entry)
 }
 
 // validatePythonFile validates the interpreters of a file.
@@ -130,7 +86,7 @@ func (v *Version) validatePythonFile(f File) error {
 
 func checkInterpreters(list []string) error {
 	for i, python := range list {
-		if !PythonForm().MatchString(python) {
+		if !syntax.PythonForm().MatchString(python) {
 			return fmt.Errorf("python %q is not of the form 3.N", python)
 		}
 		if i > 0 && CompareVersions(list[i-1], python) >= 0 {

@@ -145,7 +145,7 @@ func (d *decoder) manifest(tree map[string]any) {
 	if v, ok := tree["python"]; ok {
 		m.Python = d.strs([]string{"python"}, v)
 		for _, p := range m.Python {
-			if !lock.PythonForm().MatchString(p) {
+			if !syntax.PythonForm().MatchString(p) {
 				panic(d.errorf([]string{"python"}, `write the interpreters as "3.11"`, "python %q is not of the form 3.N", p))
 			}
 		}
@@ -310,10 +310,10 @@ func (d *decoder) paths(path []string, p *Plugin) {
 		d.check(in(path, "binary"), checkBinary(p.Binary))
 	}
 	if p.Entry != "" {
-		d.hinted(in(path, "entry"), `write: entry = "package.module:function"`, lock.CheckEntry(p.Entry))
+		d.hinted(in(path, "entry"), `write: entry = "package.module:function"`, syntax.CheckEntry(p.Entry))
 	}
 	if p.Generator != "" {
-		d.hinted(in(path, "generator"), `write the NAME of --NAME_out`, lock.CheckProgram("generator", p.Generator))
+		d.hinted(in(path, "generator"), `write the NAME of --NAME_out`, syntax.CheckProgram("generator", p.Generator))
 	}
 	if p.Include != "" {
 		d.check(in(path, "include"), syntax.CheckShown(p.Include))
@@ -322,7 +322,7 @@ func (d *decoder) paths(path []string, p *Plugin) {
 		d.check(in(path, "runtime"), syntax.CheckName(p.Runtime))
 	}
 	if p.MainClass != "" {
-		d.hinted(in(path, "main"), `write: main = "com.example.Main"`, lock.CheckClass(p.MainClass))
+		d.hinted(in(path, "main"), `write: main = "com.example.Main"`, syntax.CheckClass(p.MainClass))
 	}
 	if p.Package != "" {
 		at := in(path, "package")
@@ -330,7 +330,7 @@ func (d *decoder) paths(path []string, p *Plugin) {
 		case p.Source != nil && !p.Source.Ecosystem():
 			panic(d.errorf(at, "remove it", "a plugin with a URL has no package"))
 		case p.Source != nil && lock.KindOf(p.Source.Kind).Mains:
-			d.check(at, lock.CheckMain(p.Package))
+			d.check(at, syntax.CheckMain(p.Package))
 			return
 		case p.Source != nil:
 			panic(d.errorf(at, "keep source and remove package", "source already has the package %s", p.Source.Name))

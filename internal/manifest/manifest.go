@@ -13,6 +13,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 )
 
@@ -91,7 +92,7 @@ type Spec struct {
 	Windows   string            `toml:"windows"`   // path on Windows; "" if only .exe differs
 	Include   string            `toml:"include"`   // folder of .proto files in the tree, or ""
 	Main      string            `toml:"package"`   // go: folder of the main package in the module; "" for its root
-	Entry     string            `toml:"entry"`     // pip: what Python starts; "" for the console script; see [lock.CheckEntry]
+	Entry     string            `toml:"entry"`     // pip: what Python starts; "" for the console script; see [syntax.CheckEntry]
 	Generator string            `toml:"generator"` // pip: Entry is a protoc, and the plugin is its --NAME_out
 	MainClass string            `toml:"main"`      // maven: the class that Java starts; "" for that of the jar
 	With      string            `toml:"with"`      // maven: GROUP:ARTIFACT with the same version, whose .proto files go into include
@@ -136,13 +137,13 @@ func (s Spec) Check(from Source) error {
 // checkOwn checks the keys that only some kinds of source have.
 func (s Spec) checkOwn(from Source) error {
 	kind := lock.KindOf(from.Kind)
-	if (s.With != "" || s.MainClass != "") && !kind.Jars || s.With != "" && kind.CheckPackage(s.With) != nil || s.MainClass != "" && lock.CheckClass(s.MainClass) != nil {
+	if (s.With != "" || s.MainClass != "") && !kind.Jars || s.With != "" && kind.CheckPackage(s.With) != nil || s.MainClass != "" && syntax.CheckClass(s.MainClass) != nil {
 		return fmt.Errorf("with %q, main %q: not for source maven, or invalid", s.With, s.MainClass)
 	}
 	if s.Main != "" && !kind.Mains {
 		return errors.New("package is only for source go")
 	}
-	if s.Entry != "" && (!kind.Wheels || lock.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
+	if s.Entry != "" && (!kind.Wheels || syntax.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
 		return fmt.Errorf("entry %q, generator %q: not for source pip, or invalid", s.Entry, s.Generator)
 	}
 	if s.Scheme != "" && (!kind.Schemes || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {

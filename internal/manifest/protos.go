@@ -14,7 +14,7 @@ import (
 // [Manifest.Plugins] the entry is called protos/NAME.
 type Protos struct {
 	Root string   // template of the folder of the archive from which imports are counted; "" for the catalogue's
-	Only []string // patterns of the files that belong to the package, see [lock.CheckOnly]; nil for the catalogue's, or all
+	Only []string // patterns of the files that belong to the package, see [syntax.CheckOnly]; nil for the catalogue's, or all
 	Deps []string // names of the proto packages that it imports, sorted; nil to detect them
 }
 
@@ -72,7 +72,7 @@ func (d *decoder) protoPackage(path []string, v any) *Plugin {
 	if v, ok := t["files"]; ok {
 		p.Protos.Only = d.strs(key("files"), v)
 		for _, pattern := range p.Protos.Only {
-			d.hinted(key("files"), `write import paths, such as "acme/v1/**" or "!acme/internal/**"`, lock.CheckOnly(pattern))
+			d.hinted(key("files"), `write import paths, such as "acme/v1/**" or "!acme/internal/**"`, syntax.CheckOnly(pattern))
 		}
 	}
 	if v, ok := t["deps"]; ok {

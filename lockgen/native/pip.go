@@ -503,7 +503,7 @@ func entryPoint(w *plan.Want, contents map[string]*source.Content) (string, erro
 		}
 		return "", fault.Errorf(fault.Usage, hint, "pip package %s %s has no console script %q; it has %s", w.From.Name, w.Version, w.Binary, fault.List(names))
 	}
-	if err := lock.CheckEntry(entry); err != nil || !strings.Contains(entry, ":") {
+	if err := syntax.CheckEntry(entry); err != nil || !strings.Contains(entry, ":") {
 		return "", fault.Errorf(fault.Integrity, "report it to the publisher", "console script %s of %s is %q, expected MODULE:FUNCTION", w.Binary, own, entry)
 	}
 	return entry, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/maven"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // JavaHint is the major version of Java to use if none is locked yet.
@@ -78,7 +79,7 @@ func (w *Want) planMaven(e *entry) error {
 		w.Naming.OS, w.Naming.Arch = words(mavenWords.OS, w.Naming.OS), words(mavenWords.Arch, w.Naming.Arch)
 		return nil
 	}
-	if err := lock.CheckProgram("binary", w.Binary); err != nil {
+	if err := syntax.CheckProgram("binary", w.Binary); err != nil {
 		return e.fail("set binary to the name of the plugin, such as protoc-gen-grpc-kotlin", "%w", err)
 	}
 	if slices.ContainsFunc(slices.Collect(maps.Values(w.Overrides)), func(o manifest.Override) bool { return o.Binary != "" }) {

@@ -18,6 +18,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // GoHint is the Go version that messages suggest.
@@ -573,7 +574,7 @@ func (w *Want) planInterpreter(e *entry) error {
 		return e.fail("write [plugins.python], see docs/fetching.md; or remove runtime, and the Python of the machine runs it", "runs on python, which is not in [plugins]")
 	}
 	newest := slices.MaxFunc(of.Versions, lock.CompareVersions) // as Link chooses
-	runs := lock.PythonOf(newest)
+	runs := syntax.PythonOf(newest)
 	switch {
 	case runs == "":
 		return fault.Errorf(fault.Usage, `write an exact version, such as version = "3.13.1"`, "%s: plugin python: plugins of Python run on it, and %q does not say which Python it is", e.m.At("plugins", lock.PythonName), newest)
@@ -612,7 +613,7 @@ func (w *Want) planPython(e *entry) error {
 	case slices.ContainsFunc(slices.Collect(maps.Values(w.Overrides)), func(o manifest.Override) bool { return o.Binary != "" }):
 		return e.fail("remove binary from its platforms", "is run by Python and has the name %s on every platform", w.Binary)
 	}
-	if err := lock.CheckProgram("binary", w.Binary); err != nil && w.Binary != "" {
+	if err := syntax.CheckProgram("binary", w.Binary); err != nil && w.Binary != "" {
 		return e.fail("write the name of the console script, such as protoc-gen-mypy", "%w", err)
 	}
 	return nil

@@ -27,6 +27,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/checksums"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
@@ -543,7 +544,7 @@ func (s *mavenSource) Finish(w *plan.Want, v *lock.Version, contents map[string]
 			return fault.Errorf(fault.Usage, `add to the entry: main = "com.example.Main"`, "%s does not say which of its classes is to be started", own)
 		}
 	}
-	if err := lock.CheckClass(v.Main); err != nil {
+	if err := syntax.CheckClass(v.Main); err != nil {
 		return fault.Errorf(fault.Usage, `write into the entry: main = "com.example.Main"`, "%s: %w", own, err)
 	}
 	file := strings.ReplaceAll(v.Main, ".", "/") + ".class"
