@@ -98,6 +98,7 @@ func TestMavenEvidence(t *testing.T) {
 	for name, tt := range map[string]struct {
 		sums  []string
 		lie   map[string]string // checksum files
+		odd   []fake.Fault      // the answer for the signature and for each checksum
 		trust string
 		fails fault.Class
 		want  []string
@@ -113,6 +114,10 @@ func TestMavenEvidence(t *testing.T) {
 		"no digest":                 {lie: map[string]string{"sha512": "abc"}, fails: fault.Upstream, want: []string{"sha512", "holds no digest"}},
 		"two digests":               {sums: []string{}, lie: map[string]string{"sha1": fake.MavenSum("sha1", []byte("x")) + "\n" + fake.MavenSum("sha1", []byte("y"))}, fails: fault.Upstream, want: []string{"holds no digest"}},
 		"HTML for a digest":         {lie: map[string]string{"sha512": "<html>login</html>"}, fails: fault.Upstream, want: []string{"HTML"}},
+		// A store of objects answers so for what it does not have.
+		"403 for none":     {odd: []fake.Fault{fake.Status(403)}, trust: "first-use"},
+		"401":              {odd: []fake.Fault{fake.Status(401)}, fails: fault.Upstream, want: []string{"401", "credential"}},
+		"the limit of 403": {odd: []fake.Fault{fake.Status(403, "X-Ratelimit-Remaining", "0")}, fails: fault.Upstream, want: []string{"rate limit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -120,6 +125,11 @@ func TestMavenEvidence(t *testing.T) {
 			dir := p.server.Maven(fake.MavenArtifact{Group: "com.acme.x", Artifact: "gen", Version: "2.0", Files: map[string][]byte{"-linux-aarch_64.exe": []byte(linuxARM)}, Sums: tt.sums})
 			for kind, text := range tt.lie {
 				p.server.File(dir+file+"."+kind, []byte(text))
+			}
+			if len(tt.odd) > 0 {
+				for _, end := range []string{".asc", ".sha512", ".sha256", ".sha1"} {
+					p.server.Fault(dir+file+end, tt.odd...)
+				}
 			}
 			p.mavenManifest(platforms, entry)
 			if tt.fails != fault.OK {
@@ -132,6 +142,21 @@ func TestMavenEvidence(t *testing.T) {
 			}
 		})
 	}
+
+	// What was locked by a checksum file is not locked without one in silence.
+	lost := newPlace(t)
+	program := fake.MavenArtifact{Group: "com.acme.x", Artifact: "gen", Version: "2.0", Files: map[string][]byte{"-linux-aarch_64.exe": []byte(linuxARM)}}
+	lost.server.Maven(program)
+	lost.mavenManifest(platforms, entry)
+	lost.ok("update")
+	program.Version = "2.1"
+	dir := lost.server.Maven(program)
+	for _, end := range []string{".sha512", ".sha256", ".sha1"} {
+		lost.server.Fault(dir+strings.Replace(file, "2.0", "2.1", 1)+end, fake.Status(403))
+	}
+	lost.mavenManifest(platforms, strings.Replace(entry, "2.0", "2.1", 1))
+	lost.fails(fault.Policy, []string{"acme 2.1", "its trust would drop from checksum-file"}, "update")
+
 	p := newPlace(t)
 	p.server.Maven(fake.MavenArtifact{Group: "com.acme.x", Artifact: "gen", Version: "2.1-SNAPSHOT", Files: mavenPrograms("")})
 	p.mavenManifest(platforms, strings.Replace(entry, "2.0", "2.1-SNAPSHOT", 1))
@@ -145,7 +170,7 @@ func TestMavenEvidence(t *testing.T) {
 
 	// A file server that is laid out as a repository, without POMs and metadata.
 	bare := newPlace(t)
-	dir := "/maven/com/acme/x/gen/2.0/"
+	dir = "/maven/com/acme/x/gen/2.0/"
 	bare.server.File(dir+file, []byte(linuxARM))
 	bare.server.File(dir+file+".sha256", []byte(fake.MavenSum("sha256", []byte(linuxARM))))
 	bare.mavenManifest([]string{"linux-x86_64", "linux-aarch64"}, strings.Replace(entry, "acme = {", "acme = { optional = true,", 1))

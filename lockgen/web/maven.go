@@ -12,6 +12,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"net/http"
 	"path"
 	"slices"
 	"strconv"
@@ -281,11 +282,28 @@ func (s *mavenSource) beside(ctx context.Context, a *source.Artifact) error {
 	return err
 }
 
+// side is a file beside another one; the error matches [fs.ErrNotExist] if there is
+// none. That is also what 403 says here, with which stores of objects answer for what
+// they do not have: each repository has shown before that it lets the user read. Who
+// could forge this answer could forge 404 as well.
+func (s *mavenSource) side(ctx context.Context, path string, limit int64) ([]byte, error) {
+	return s.documents.Do(path, func() (body []byte, err error) {
+		err = s.Addresses(path, func(address string) error {
+			body, _, err = s.Client.Document(ctx, address, "*/*", limit)
+			if remote.Answered(err, http.StatusForbidden) && !errors.Is(err, remote.ErrRateLimit) {
+				return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+			}
+			return err
+		})
+		return body, err
+	})
+}
+
 // signer returns the key that the signature next to a file names, or "" if there is
 // no signature.
 func (s *mavenSource) signer(ctx context.Context, c maven.Coordinate) (string, error) {
 	const end = ".asc"
-	body, err := s.documents.Do(c.Path()+end, func() ([]byte, error) { return s.Document(ctx, c.Path()+end, maxSignature) })
+	body, err := s.side(ctx, c.Path()+end, maxSignature)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -306,7 +324,7 @@ const maxSignature = 64 << 10
 // "" if there is none.
 func (s *mavenSource) checksum(ctx context.Context, c maven.Coordinate) (kind, sum string, err error) {
 	for kind, digits := range orderedSums {
-		body, err := s.documents.Do(c.Path()+"."+kind, func() ([]byte, error) { return s.Document(ctx, c.Path()+"."+kind, checksums.MaxSize) })
+		body, err := s.side(ctx, c.Path()+"."+kind, checksums.MaxSize)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
