@@ -98,6 +98,22 @@ func (w *world) python(name, entry, generator string, interpreters ...string) {
 	w.write()
 }
 
+// TestWheelScript: a program among the scripts of a wheel is executable, also where the
+// wheel does not say so: that is left to who installs it.
+func TestWheelScript(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const binary = "acme-1.0.data/scripts/protoc-gen-acme"
+	a := w.registry.Wheel(fake.Wheel{Name: "acme", Version: "1.0", Files: map[string]string{binary: "#!/bin/sh\necho hello\n"}})
+	w.add("acme", "1.0", lock.Version{Source: lock.Pip, Package: "acme"}, binary, map[string]fake.Artifact{a.Name: a}, nil)
+	w.write()
+	for range 2 { // from what was downloaded, and from the cache
+		if out, err := exec.Command(w.must("get", "acme")).Output(); string(out) != "hello\n" {
+			t.Errorf("says %q, %v", out, err)
+		}
+	}
+}
+
 // TestPython: a plugin that Python runs sees its own tree and nothing of the
 // machine but the standard library, and is a program like any other.
 func TestPython(t *testing.T) {

@@ -499,14 +499,16 @@ func (v *Version) Cell(platform string) (Cell, string, error) {
 }
 
 // Executable returns the path of the file that is executable on a platform
-// whatever its archive says: the binary of kinds http and oci. It is "" for
-// other kinds, whose package managers decide, and on Windows.
+// whatever its archive says: the binary of kinds http and oci, and one among the
+// scripts of a wheel, see [WheelScript]. It is "" for others, whose package managers
+// decide, and on Windows.
 func (v *Version) Executable(platform string) string {
 	p, _ := LookupPlatform(platform)
-	if v.Kind().Ecosystem || p.OS == "windows" {
+	binary := v.Platforms[platform].Binary
+	if p.OS == "windows" || v.Kind().Ecosystem && !(v.Kind().Wheels && WheelScript(binary)) {
 		return ""
 	}
-	return v.Platforms[platform].Binary
+	return binary
 }
 
 // FilesFor returns the sorted keys of the files in a platform's tree.

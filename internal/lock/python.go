@@ -3,6 +3,7 @@ package lock
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -28,6 +29,11 @@ func (f File) Roots() []string {
 	}
 	return roots
 }
+
+// WheelScript reports whether a file of a wheel is among its scripts, which installers
+// make executable
+// (https://packaging.python.org/en/latest/specifications/binary-distribution-format/).
+func WheelScript(file string) bool { return strings.HasSuffix(path.Dir(file), ".data/scripts") }
 
 // validatePython validates the fields of versions that Python runs.
 func (v *Version) validatePython() error {

@@ -228,8 +228,8 @@ func NativeExecutable(w *plan.Want, p lock.Platform, tree Tree, contents map[str
 		if !ok {
 			continue
 		}
-		// The entry decides what is executable, except in wheels.
-		if p.OS != "windows" && !f.Exec && lock.KindOf(w.From.Kind).Wheels {
+		// The entry decides what is executable, except in wheels, where installers do.
+		if p.OS != "windows" && !f.Exec && lock.KindOf(w.From.Kind).Wheels && !lock.WheelScript(path) {
 			return "", fault.Errorf(fault.Integrity, "no key allows it, for pip would not make it executable either: report it to the publisher, or use another source", "%s is not marked as executable in its wheel", path)
 		}
 		for _, c := range contents {
