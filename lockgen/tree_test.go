@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/lockgen/closure"
@@ -148,6 +149,44 @@ pulled 7 (oci:registry.example.com/acme/pulled; 1 file; 99 bytes)
 	}
 	if out, _ := p.ok("tree", "--json"); strings.Join(strings.Fields(out), "") != `{"schema":"buck2-protobuf/lockgen-tree/v1","plugins":[]}` {
 		t.Error(out)
+	}
+}
+
+// TestBundled: what a publisher put into the file of a package of npm is in the lock, and
+// in what tells of it.
+func TestBundled(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	p := newBase(t)
+	p.server.Package(fake.Package{Name: "protoc-gen-acme", Version: "1.0.0", Manifest: map[string]any{
+		"bin": map[string]any{"protoc-gen-acme": "x.js"}, "dependencies": map[string]any{"@acme/inner": "^2.0.0"}, "bundleDependencies": []string{"@acme/inner"}},
+		Files: map[string]string{
+			"x.js": "#!/usr/bin/env node\n", "node_modules/@acme/inner/package.json": `{"name": "@acme/inner", "version": "2.1.0", "dependencies": {"deeper": "*"}}`,
+			"node_modules/deeper/package.json": `{"name": "deeper", "version": "3.0.0"}`,
+		}})
+	p.manifest(baseEntries + "[plugins.acme]\nversion = \"1.0.0\"\nsource = \"npm:protoc-gen-acme\"\n")
+	p.ok("update", "--no-smoke")
+	p.ok("check")
+	if got := p.locked().Plugins["acme"]["1.0.0"].Files["node_modules/protoc-gen-acme"].Bundled; !slices.Equal(got, []string{"@acme/inner@2.1.0", "deeper@3.0.0"}) {
+		t.Errorf("bundled %q", got)
+	}
+	before := p.read("plugins.lock.toml")
+	p.ok("update", "--no-smoke", "--verify")
+	if after := p.read("plugins.lock.toml"); after != before {
+		t.Errorf("locked again:\n%s", after)
+	}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"tree", "acme"}, "│   ├── @acme/inner 2.1.0 (in its file)\n│   └── deeper 3.0.0 (in its file)\n"},
+		{[]string{"why", "deeper"}, "in the file of protoc-gen-acme@1.0.0"},
+		{[]string{"sbom"}, `"purl": "pkg:npm/%40acme/inner@2.1.0"`},
+		{[]string{"sbom", "--format", "spdx"}, `"referenceLocator": "pkg:npm/deeper@3.0.0"`},
+	} {
+		if out, _ := p.ok(tt.args...); !strings.Contains(out, tt.want) {
+			t.Errorf("%v says\n%s\nwithout %s", tt.args, out, tt.want)
+		}
 	}
 }
 

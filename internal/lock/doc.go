@@ -26,7 +26,7 @@
 //	upstream = "…"  # what the source calls the version, where it has more numbers: 4.36.2 of 36.2
 //
 //	[plugins.NAME."VERSION".files]
-//	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", gomod = "…", signer = "…", python = ["…"], platforms = ["…"] }
+//	"PATH" = { name = "…", version = "…", url = "…", manifest = "…", archive = "…", sha256 = "…", size = 1, integrity = "…", gomod = "…", signer = "…", bundled = ["…"], python = ["…"], platforms = ["…"] }
 //
 //	[plugins.NAME."VERSION".platforms]
 //	PLATFORM = { binary = "…", tree = "…" }      # locked

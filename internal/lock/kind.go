@@ -174,6 +174,9 @@ var npm = Kind{
 		if f.Name == "" || f.Version == "" {
 			return errors.New("name and version are required")
 		}
+		if err := checkSorted("bundled", f.Bundled, syntax.CheckShown); err != nil {
+			return err
+		}
 		return syntax.CheckSHA512("integrity", f.Integrity)
 	},
 }
@@ -494,6 +497,8 @@ func (k *Kind) checkOwnFile(f File) error {
 	switch {
 	case k != &golang && f.GoMod != "":
 		return fmt.Errorf("a file of source %s must not have gomod", k.Name)
+	case k != &npm && len(f.Bundled) > 0:
+		return fmt.Errorf("a file of source %s must not have bundled", k.Name)
 	case k != &maven && f.Signer != "":
 		return fmt.Errorf("a file of source %s must not have signer", k.Name)
 	case k != &oci && f.Manifest != "":

@@ -87,7 +87,7 @@ func (v *Version) fields() [18]field {
 	}
 }
 
-func (f *File) fields() [12]field {
+func (f *File) fields() [13]field {
 	return [...]field{
 		{key: "name", text: &f.Name},
 		{key: "version", text: &f.Version},
@@ -99,6 +99,7 @@ func (f *File) fields() [12]field {
 		{key: "integrity", text: &f.Integrity},
 		{key: "gomod", text: &f.GoMod},
 		{key: "signer", text: &f.Signer},
+		{key: "bundled", list: &f.Bundled},
 		{key: "python", list: &f.Python},
 		{key: "platforms", list: &f.Platforms},
 	}

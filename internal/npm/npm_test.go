@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,11 +159,13 @@ func TestParsePackageLock(t *testing.T) {
 		"":{"dependencies":{"a":"1"}},
 		"node_modules/a":{"version":"1.0.0","optionalDependencies":{"b":"1","c":"1"}},
 		"node_modules/a/node_modules/b":{"version":"1.0.0","inBundle":true},
+		"node_modules/a/node_modules/b/node_modules/@s/d":{"version":"2.0.0","inBundle":true},
+		"node_modules/a/node_modules/@s/d":{"version":"2.0.0","inBundle":true},
 		"node_modules/c":{"version":"1.0.0"}}}`), "http://127.0.0.1:1/x")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(l.Dropped) != 0 || len(l.Packages) != 2 {
+	if len(l.Dropped) != 0 || len(l.Packages) != 2 || !slices.Equal(l.Packages["node_modules/a"].Bundled, []string{"@s/d@2.0.0", "b@1.0.0"}) || l.Packages["node_modules/c"].Bundled != nil {
 		t.Errorf("got %+v", l)
 	}
 	for text, class := range map[string]fault.Class{

@@ -20,7 +20,7 @@ import (
 
 // A PackageLock is the closure of one npm package for all platforms.
 type PackageLock struct {
-	Packages map[string]LockedPackage // by folder, "node_modules/@bufbuild/protobuf"; bundled packages are part of their parent's file and not listed
+	Packages map[string]LockedPackage // by folder, "node_modules/@bufbuild/protobuf"; without what is bundled
 	Dropped  []Dropped                // sorted by parent and name
 }
 
@@ -34,6 +34,7 @@ type LockedPackage struct {
 	OS, CPU, Libc    []string // in node's terms, with ! for "not"; empty means all
 	Bin              map[string]string
 	Engines          map[string]string
+	Bundled          []string // NAME@VERSION of the packages inside its file, sorted
 	Needs            []string // folders of the packages that it finds its dependencies and peers in, sorted
 	Optional         bool     // npm ignores it if it cannot be installed
 	HasInstallScript bool
@@ -351,6 +352,23 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 	}
 	if len(l.Packages) == 0 {
 		return nil, fault.Errorf(fault.Machine, noNPM, "package-lock.json of npm has no packages")
+	}
+	for folder, e := range file.Packages {
+		if !e.InBundle {
+			continue
+		}
+		owner, name := SplitPath(folder)
+		if e.Name != "" {
+			name = e.Name
+		}
+		for file.Packages[owner].InBundle {
+			owner, _ = SplitPath(owner)
+		}
+		p := l.Packages[owner]
+		p.Bundled = append(p.Bundled, name+"@"+e.Version)
+		slices.Sort(p.Bundled)
+		p.Bundled = slices.Compact(p.Bundled)
+		l.Packages[owner] = p
 	}
 	return l, nil
 }

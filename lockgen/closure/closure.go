@@ -22,6 +22,7 @@ const (
 	Plugin    = "plugin"
 	Package   = "package"
 	File      = "file"      // a file of http or oci, which have no packages
+	Bundled   = "bundled"   // a package that the publisher of the parent put into its file
 	GoMod     = "go.mod"    // a module whose go.mod is the only file that is read
 	Runtime   = "runtime"   // the plugin that runs the parent
 	Toolchain = "toolchain" // the plugin that compiles the parent
@@ -81,6 +82,10 @@ func Of(name, version string, v *lock.Version) *Branch {
 			b.Self = b.Kind == Package && b.above == top && lock.KindOf(v.Source).Normal(pkg) == lock.KindOf(v.Source).Normal(v.Package)
 			b.Runs = slices.Contains(v.BuildScripts, pkg+"-"+of)
 			b.above.Below = append(b.above.Below, b)
+			for _, label := range f.Bundled {
+				name, version := split(label)
+				b.Below = append(b.Below, &Branch{Kind: Bundled, Name: name, Version: version, above: b})
+			}
 		}
 		if b.Kind == GoMod && v.Kind().PartOf(key) == "" {
 			b.Kind = Package
@@ -184,6 +189,8 @@ func (b *Branch) Note() string {
 		notes = append(notes, plain.Count(files, "file"), plain.Bytes(size))
 	case GoMod:
 		notes = append(notes, "only its go.mod is read")
+	case Bundled:
+		return "in its file"
 	case Runtime:
 		return "runs it"
 	case Toolchain:
@@ -261,6 +268,8 @@ func (b *Branch) why(top *Branch, source string) string {
 		return "runs the plugin"
 	case b.Kind == Toolchain:
 		return "compiles the plugin"
+	case b.Kind == Bundled:
+		return "in the file of " + b.above.Name + "@" + b.above.Version + ", whose publisher put it there"
 	case b.Self:
 		return "the plugin itself"
 	case b.Kind == GoMod:
@@ -283,13 +292,18 @@ func (b *Branch) named(source, word string) bool {
 	if b.Kind == Runtime || b.Kind == Toolchain {
 		return word == b.Name || word == b.Name+"@"+b.Version
 	}
-	name, version := word, ""
-	if i := strings.LastIndex(word, "@"); i > 0 { // scopes of npm start with @
-		name, version = word[:i], word[i+1:]
-	}
+	name, version := split(word)
 	kind := lock.KindOf(source)
 	version = strings.TrimPrefix(version, kind.V)
 	return kind.Normal(name) == kind.Normal(b.Name) && (version == "" || version == b.Version)
+}
+
+// split splits NAME@VERSION or NAME. Scopes of npm start with @.
+func split(label string) (name, version string) {
+	if i := strings.LastIndex(label, "@"); i > 0 {
+		return label[:i], label[i+1:]
+	}
+	return label, ""
 }
 
 // Line describes a place, for one plugin.

@@ -198,7 +198,7 @@ func (s *npmSource) Upstream(ctx context.Context, _ *plan.Want, v *lock.Version)
 }
 
 func (s *npmSource) Locked(_ *plan.Want, key string, f lock.File) (*source.Artifact, error) {
-	return s.artifact(key, npm.LockedPackage{Name: f.Name, Version: f.Version, Integrity: f.Integrity})
+	return s.artifact(key, npm.LockedPackage{Name: f.Name, Version: f.Version, Integrity: f.Integrity, Bundled: f.Bundled})
 }
 
 // NPMPackage returns the artifact of a locked package whose bytes are already
@@ -223,7 +223,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 		return nil, fault.Errorf(fault.Policy, "use another version",
 			"the registry has no sha512 of npm package %s, only %q", label, p.Integrity)
 	}
-	if err := syntax.CheckShown(folder); err != nil {
+	if err := syntax.CheckShown(strings.Join(append([]string{folder}, p.Bundled...), " ")); err != nil {
 		return nil, fault.Errorf(fault.Integrity, "use another version", "npm package %s: %w", label, err)
 	}
 	name, version := p.Name, p.Version
@@ -231,7 +231,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 		Kind:     lock.NPM,
 		Key:      folder,
 		Label:    label,
-		File:     lock.File{Name: p.Name, Version: p.Version, Integrity: digest},
+		File:     lock.File{Name: p.Name, Version: p.Version, Integrity: digest, Bundled: p.Bundled},
 		Identity: lock.KindOf(lock.NPM).Identity("", "", lock.File{Name: p.Name, Version: p.Version}),
 		Digest:   digest,
 		Get: func(ctx context.Context, in *store.Ingest) error {

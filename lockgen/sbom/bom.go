@@ -33,7 +33,7 @@ type part struct {
 	kind          string // application, library or file
 	file          string // its name as downloaded, "" if only the package has a name
 	purl          string // "" for a plugin, which consists of parts
-	sha256        string // "" for a plugin
+	sha256        string // "" for a plugin, and for a package inside a file
 	sha512        string // from the upstream, "" for none
 	url           string // for the source http
 	platforms     []string
@@ -77,6 +77,11 @@ func New(l *lock.Lock, data []byte) (*BOM, error) {
 				p.platforms = append(p.platforms, platform)
 			}
 		}
+		need := func(part *part) {
+			if !slices.Contains(p.needs, part) { // npm may have the same package in two folders
+				p.needs = append(p.needs, part)
+			}
+		}
 		top.Walk(func(branch *closure.Branch) {
 			for _, key := range branch.Files {
 				f := v.Files[key]
@@ -92,8 +97,21 @@ func New(l *lock.Lock, data []byte) (*BOM, error) {
 					parts[id] = part
 				}
 				part.place(v, key)
-				if !slices.Contains(p.needs, part) { // npm may have the same package in two folders
-					p.needs = append(p.needs, part)
+				need(part)
+				for _, inner := range branch.Below {
+					if inner.Kind != closure.Bundled {
+						continue
+					}
+					found, err := part.bundled(v.Kind(), inner)
+					if err != nil {
+						failed = err
+						continue
+					}
+					if parts[found.id] == nil {
+						parts[found.id] = found
+					}
+					parts[found.id].place(v, key)
+					need(parts[found.id])
 				}
 			}
 		})
@@ -174,6 +192,26 @@ func (p *part) place(v *lock.Version, key string) {
 	}
 }
 
+// bundled returns a package that is inside the file of p. The file alone has digests.
+func (p *part) bundled(k *lock.Kind, b *closure.Branch) (*part, error) {
+	u := ecosystemURL(k, b.Name, b.Version)
+	if err := u.Normalize(); err != nil {
+		return nil, fmt.Errorf("%s inside %s: the package URL: %w", b.Label(), p.purl, err)
+	}
+	inner := &part{id: u.ToString() + "#in=" + p.id, name: b.Name, version: b.Version, kind: "library", purl: u.ToString()}
+	inner.fact("inside", p.purl)
+	return inner, nil
+}
+
+// ecosystemURL is the package URL of a package of an ecosystem.
+func ecosystemURL(k *lock.Kind, name, version string) packageurl.PackageURL {
+	u := packageurl.PackageURL{Type: k.PURL, Name: name, Version: k.V + version}
+	if i := strings.LastIndexAny(name, "/:"); i >= 0 { // a scope, a path or a group
+		u.Namespace, u.Name = name[:i], name[i+1:]
+	}
+	return u
+}
+
 // packageURL returns the package URL of a file of a closure, according to its
 // type (https://github.com/package-url/purl-spec).
 func packageURL(top *closure.Branch, v *lock.Version, key string) (string, error) {
@@ -184,10 +222,8 @@ func packageURL(top *closure.Branch, v *lock.Version, key string) (string, error
 	k := v.Kind()
 	switch {
 	case k.Ecosystem:
-		u.Type, u.Version, u.Subpath = k.PURL, k.V+version, k.PartOf(key)
-		if i := strings.LastIndexAny(name, "/:"); i >= 0 { // a scope, a path or a group
-			u.Namespace, u.Name = name[:i], name[i+1:]
-		}
+		u = ecosystemURL(k, name, version)
+		u.Subpath = k.PartOf(key)
 		maps.Copy(with, k.Qualifiers(key, f))
 	case f.Manifest != "":
 		u.Type, u.Name, u.Version = packageurl.TypeOCI, path.Base(v.Package), "sha256:"+f.Manifest

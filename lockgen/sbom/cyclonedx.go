@@ -78,7 +78,7 @@ func (p *part) component() cyclonedx.Component {
 	for _, f := range p.facts {
 		add(f.name, f.value)
 	}
-	if p.sha256 != "" { // a plugin lists its platforms in its facts
+	if p.purl != "" { // a plugin lists its platforms in its facts
 		for _, platform := range p.platforms {
 			add("platform", platform)
 		}

@@ -77,7 +77,7 @@ func (b *BOM) SPDX(w io.Writer, created time.Time) error {
 // dots and hyphens.
 func (p *part) spdxID() common.ElementID {
 	kind := "File"
-	if p.sha256 == "" {
+	if p.purl == "" {
 		kind = "Plugin"
 	}
 	word := strings.Map(func(r rune) rune {
@@ -95,7 +95,7 @@ func (p *part) comment() string {
 	for _, f := range p.facts {
 		lines = append(lines, f.name+": "+f.value)
 	}
-	if p.sha256 != "" {
+	if p.purl != "" {
 		lines = append(lines, "platforms: "+strings.Join(p.platforms, " "))
 	}
 	return strings.Join(lines, "\n")
