@@ -52,6 +52,7 @@ lockgen add 'ts-proto@^2.7'    or "~2.7.1", ">=1 <3", "1.x", latest`,
 		f.StringArrayVar(&p.platforms, "platform", nil, "a `PLATFORM` that the plugins must have; may be repeated")
 		f.BoolVar(&p.optional, "optional", false, "a platform that cannot have them becomes unavailable")
 		f.StringVar(&p.binary, "binary", "", "for a PLACE: the `NAME` of the executable")
+		f.StringArrayVar(&p.trial, "option", nil, "for a PLACE: an option `NAME=VALUE` that the plugin needs to run; may be repeated")
 		f.BoolVar(&p.noSmoke, "no-smoke", false, "do not run what was locked")
 		scriptsFlag(f, p)
 		dryRunFlag(f, p)
@@ -73,7 +74,7 @@ func runAdd(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	return r.Add(ctx, args, change.Adding{Platforms: p.platforms, Optional: p.optional, Binary: p.binary, Fresh: edit.Head(platforms) + "[plugins]\n"})
+	return r.Add(ctx, args, change.Adding{Platforms: p.platforms, Optional: p.optional, Binary: p.binary, Trial: p.trial, Fresh: edit.Head(platforms) + "[plugins]\n"})
 }
 
 // checkPlatforms refuses names that are not platforms.

@@ -72,21 +72,22 @@ type program struct {
 	manifest, lock           string // paths; found where not given
 	manifestGiven, lockGiven string
 	offline, verify, all     bool
-	noSmoke                  bool   // update, upgrade, add
-	catalogue                bool   // outdated
-	latest                   bool   // upgrade: out of ranges too
-	optional                 bool   // add: platforms may lack it
-	binary                   string // add: the executable of a package
-	allowScripts             bool   // update, upgrade, add: code of crates may run
-	dryRun                   bool   // of what writes
-	check, regroup           bool   // buckify
-	upstream                 bool   // check, explain: ask the sources
-	why                      string // explain: a package
-	format, output           string // sbom, report
-	outdated                 bool   // report
-	since                    string // report
-	markdown                 bool   // diff
-	manager, minVersion      string // doctor
+	noSmoke                  bool     // update, upgrade, add
+	catalogue                bool     // outdated
+	latest                   bool     // upgrade: out of ranges too
+	optional                 bool     // add: platforms may lack it
+	binary                   string   // add: the executable of a package
+	trial                    []string // add: options for its smoke run
+	allowScripts             bool     // update, upgrade, add: code of crates may run
+	dryRun                   bool     // of what writes
+	check, regroup           bool     // buckify
+	upstream                 bool     // check, explain: ask the sources
+	why                      string   // explain: a package
+	format, output           string   // sbom, report
+	outdated                 bool     // report
+	since                    string   // report
+	markdown                 bool     // diff
+	manager, minVersion      string   // doctor
 
 	yes, here, noBuck2 bool   // init
 	commit, origin     string // likewise

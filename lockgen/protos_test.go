@@ -515,7 +515,7 @@ func TestProtosRead(t *testing.T) {
 		says         []string
 	}{
 		{"good", readingProtoc, "", fault.OK, nil},
-		{"refused", readingProtoc, "// refuse\n", fault.Integrity, []string{"protos/acme 1.0.0: protoc 1.0 does not read it", "acme/v1/a.proto:2:1: Expected something else.", "lockgen update --no-smoke", "nothing was written"}},
+		{"refused", readingProtoc, "// refuse\n", fault.Integrity, []string{"protos/acme 1.0.0: protoc 1.0 does not read it", "acme/v1/a.proto:2:1: Expected something else.", "the same command with --no-smoke", "nothing was written"}},
 		{"no protoc", "", "// refuse\n", fault.OK, []string{"no protoc is locked that runs here", "run: lockgen add protoc"}},
 	} {
 		p := newPlace(t)

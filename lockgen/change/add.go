@@ -27,6 +27,7 @@ type Adding struct {
 	Platforms []string // that the plugins must have
 	Optional  bool     // a platform that cannot have the plugins becomes unavailable
 	Binary    string   // the executable, for a plugin given by source
+	Trial     []string // the options with which that plugin is tried
 	Fresh     string   // the text of a new manifest
 }
 

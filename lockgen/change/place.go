@@ -221,6 +221,9 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 	}
 	// The plugin is named after its executable, unless that name is taken.
 	names := []string{program.Name, strings.ToLower(base(found.Source)), strings.ToLower(strings.NewReplacer("@", "", "/", "-").Replace(found.Source.Name))}
+	if lock.KindOf(found.Source.Kind).Ecosystem {
+		names = append(names, found.Source.Kind+"-"+strings.ToLower(program.Name))
+	}
 	i := slices.IndexFunc(names, func(name string) bool {
 		_, known := catalog.Builtin().Lookup(name)
 		return !known && m.Plugins[name] == nil && a.entries[name] == nil && syntax.CheckName(name) == nil
@@ -239,7 +242,7 @@ func (a *adding) discover(ctx context.Context, m *manifest.Manifest, from manife
 		version = found.Version
 	}
 	p := &manifest.Plugin{Versions: []string{version}, Source: cmp.Or(program.Source, &found.Source), Package: program.Main}
-	p.Binary, p.Runtime, p.Naming, p.Platforms = program.Binary, program.Runtime, program.Naming, program.Platforms
+	p.Binary, p.Runtime, p.Naming, p.Platforms, p.Options = program.Binary, program.Runtime, program.Naming, program.Platforms, a.Trial
 	if a.entries == nil {
 		a.entries = map[string]*manifest.Plugin{}
 	}

@@ -113,6 +113,13 @@ func entryText(p *manifest.Plugin) string {
 	}
 	add("runtime", p.Runtime)
 	add("binary", p.Binary)
+	if len(p.Options) > 0 {
+		var words []string
+		for _, word := range p.Options {
+			words = append(words, lock.Quote(word))
+		}
+		keys = append(keys, "options = ["+strings.Join(words, ", ")+"]")
+	}
 	if p.Optional {
 		keys = append(keys, "optional = true")
 	}

@@ -197,7 +197,7 @@ func (u *update) parse(ctx context.Context, i *install.Installer, packages []*pr
 			return nil, err
 		case err != nil:
 			failures = append(failures, failure{w: wants[p.Name], err: fault.Errorf(fault.Integrity,
-				"use another version of it or of protoc, or leave the file out with files of its entry; to lock it unread: lockgen update --no-smoke", "protoc %s does not read it: %s", protoc.Version, refusal(err, dirs[p.Name]))})
+				"use another version of it or of protoc, or leave the file out with files of its entry; to lock it unread, run the same command with --no-smoke", "protoc %s does not read it: %s", protoc.Version, refusal(err, dirs[p.Name]))})
 		}
 	}
 	return failures, nil

@@ -200,14 +200,17 @@ func (r *Runner) Parse(ctx context.Context, protoc *install.Program, folders, fi
 	return err
 }
 
+// untried is the hint of how to lock a plugin that was not seen to work.
+const untried = "to lock it untried, write smoke = false into its entry, or run the same command with --no-smoke"
+
 // failed classifies the error of a failed run.
 func failed(err error, what string) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
-	class, hint := fault.Integrity, "if it says which option it wants, write options = [\"NAME=VALUE\"] into its entry, which this run then gives it; else use another version, or report it to its publisher; to lock it untried, write smoke = false into its entry, or run: lockgen update --no-smoke"
+	class, hint := fault.Integrity, "if it says which option it wants, write options = [\"NAME=VALUE\"] into its entry, or run lockgen add with --option NAME=VALUE: this run then gives it; else use another version, or report it to its publisher; "+untried
 	if fault.Of(err) == fault.Usage || strings.Contains(err.Error(), "unparseable") {
-		class, hint = fault.Usage, "check that binary in the entry is a protoc plugin; to lock it untried: lockgen update --no-smoke"
+		class, hint = fault.Usage, "check that binary in the entry is a protoc plugin; "+untried
 	}
 	return fault.Errorf(class, hint, "smoke run: %s: %w", what, err)
 }
@@ -263,7 +266,7 @@ func response(b []byte) (said string, err error) {
 	for whole := b; len(b) > 0; {
 		n, kind, size := protowire.ConsumeField(b)
 		if size < 0 {
-			return "", fault.Errorf(fault.Usage, "check that binary in the entry is a protoc plugin; to lock it untried: lockgen update --no-smoke", "its output is not a CodeGeneratorResponse: %q", string(whole[:min(len(whole), 100)]))
+			return "", fault.Errorf(fault.Usage, "check that binary in the entry is a protoc plugin; "+untried, "its output is not a CodeGeneratorResponse: %q", string(whole[:min(len(whole), 100)]))
 		}
 		if n == 1 && kind == protowire.BytesType {
 			_, _, tag := protowire.ConsumeTag(b)
