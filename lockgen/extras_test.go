@@ -141,7 +141,10 @@ func TestOutdatedCatalogue(t *testing.T) {
 	p.publishTSProto("2.18.0")
 	p.server.Wheel(fake.Wheel{Name: "betterproto", Version: "2.0.0b7", Files: map[string]string{"b.py": ""}})
 	p.write("plugins.toml", "platforms = ["+one+"]\n[plugins]\nacme = \"1.0\"\n[registries]\nnpm = \""+p.server.URL+"/\"\npip = \""+p.server.URL+"/simple/\"\ncargo = \""+p.server.CrateIndex()+"\"\ngo = \""+p.server.GoProxy()+"\"\nmaven = \""+p.server.URL+"/maven/\"\n")
-	_, out, _ := p.run("outdated", "--catalogue", "--json")
+	status, out, _ := p.run("outdated", "--catalogue", "--json")
+	if status != int(fault.Upstream) {
+		t.Errorf("status %d", status)
+	}
 	var said struct {
 		Entries []struct{ Name, Latest, Error string }
 	}

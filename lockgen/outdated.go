@@ -28,8 +28,9 @@ or writes nothing. RUN is the command that updates the entry; if there is none,
 [policy] or the publisher holds it back.
 
 --catalogue lists the plugins of the catalogue that no source has a version of,
-or whose sources do not answer, for maintainers of the catalogue. It uses the
-registries and mirrors of plugins.toml, if there is one.`,
+or whose sources do not answer, for maintainers of the catalogue: then it ends
+with 4, but not where a source has no list of its versions, or has pre-releases
+only. It uses the registries and mirrors of plugins.toml, if there is one.`,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.BoolVar(&p.catalogue, "catalogue", false, "ask for every plugin of the catalogue")
 	},
@@ -108,7 +109,8 @@ func (p *program) catalogued(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		err = fault.Errorf(fault.Of(err), "see the rows for the reasons; if a host is down, run it again later", "%s", notAll)
+		err = fault.Errorf(fault.Of(err), "see the rows for the reasons: correct the recipe of what is gone, in internal/catalog/catalog.toml; if a host is down, run it again later",
+			"not every plugin of the catalogue was found, or not every source could be asked")
 	}
 	w := ui.NewTable()
 	w.Line("NAME\tWHY")
