@@ -228,7 +228,7 @@ func TestEmulateAndOptional(t *testing.T) {
 
 	// The refusal names both keys; each of them works.
 	manifest(all, "")
-	p.fails(fault.Integrity, []string{"not an executable for macos-aarch64: found macos x86_64", emulate, "optional = true in the entry makes macos-aarch64 unavailable"}, "update")
+	p.fails(fault.Integrity, []string{"not an executable for macos-aarch64: found macos x86_64", emulate, "optional = true in the entry makes such a platform unavailable"}, "update")
 
 	manifest(all, "optional = true")
 	_, talk := p.ok("update", "--no-smoke")

@@ -384,7 +384,7 @@ func TestAddPlaceMaven(t *testing.T) {
 	p.write("plugins.toml", strings.Replace(before, `["linux-aarch64"]`, `["linux-aarch64", "windows-x86_64"]`, 1))
 	p.server.Forget()
 	gets := 0
-	p.fails(fault.Upstream, []string{"protoc-gen-part", "windows-x86_64", "optional = true in the entry makes windows-x86_64 unavailable instead, as lockgen add --optional does"}, "add", "maven:com.acme:protoc-gen-part@1.0.0")
+	p.fails(fault.Upstream, []string{"protoc-gen-part", "windows-x86_64", "optional = true in the entry makes such a platform unavailable instead, as lockgen add --optional does"}, "add", "maven:com.acme:protoc-gen-part@1.0.0")
 	for _, r := range p.server.Requests("") {
 		if r.Method == "GET" && strings.HasSuffix(r.Path, "linux-aarch_64.exe") && r.Header.Get("Range") == "" && strings.Contains(r.Path, "protoc-gen-part") {
 			gets++

@@ -111,7 +111,7 @@ func TestAskedBeforeDownloaded(t *testing.T) {
 			return "[plugins." + name + "]\nversion = \"1.0.0\"\nsource = \"" + server.URL + "/" + name + "-{os}\"\nbinary = \"" + name + "\"\n"
 		}
 		p.manifest(entry("a"))
-		p.fails(fault.Upstream, []string{"a 1.0.0 for windows-x86_64: ", "404 Not Found: was it deleted?", "optional = true in the entry makes windows-x86_64 unavailable instead"}, "update")
+		p.fails(fault.Upstream, []string{"a 1.0.0 for windows-x86_64: ", "404 Not Found: was it deleted?", "optional = true in the entry makes such a platform unavailable instead"}, "update")
 		if head == http.StatusOK && bodies > 0 || bodies > 1 { // one was begun to see whether it is there
 			t.Errorf("HEAD is %s: %d files were downloaded before it was told", name, bodies)
 		}

@@ -41,7 +41,9 @@ func TestRows(t *testing.T) {
 	}
 	p.server.Package(fake.Package{Name: "acme-codegen", Version: "1.4.0", Manifest: map[string]any{"bin": map[string]any{"protoc-gen-acme": "./main.js", "acme-lint": "./lint.js"}},
 		Files: map[string]string{"main.js": "#!/usr/bin/env node\n", "lint.js": "#!/usr/bin/env node\n"}})
+	p.server.Package(fake.Package{Name: "acme-native", Version: "1.0.0", Files: map[string]string{"linux-aarch64/tool": linuxARM, "windows-x86_64/tool.exe": winX64}, Exec: []string{"linux-aarch64/tool"}})
 	p.server.File("/dl/lint-1.2.0-linux-aarch64.tar.gz", toolTar(linuxARM))
+	p.server.File("/dl/protoc-gen-goo-1.2.0-linux-aarch64.tar.gz", fake.Tarball("", map[string]string{"protoc-gen-goo": linuxARM}, "protoc-gen-goo"))
 	p.server.Crate(fake.Crate{Name: "loud", Version: "1.0.0", Files: map[string]string{
 		"build.rs": mainFile, "Cargo.toml": "[package]\nname = \"loud\"\nversion = \"1.0.0\"\nedition = \"2021\"\nauthors = [\"Ann Author\"]\n",
 	}})

@@ -159,7 +159,7 @@ func TestWheelOfNewerSystem(t *testing.T) {
 	}
 	const entry = "newer = { version = \"1.0\", source = \"pip:newer\", binary = \"gen\""
 	p.python(`"3.12"`, `"linux-aarch64", "linux-x86_64"`, entry+" }\n")
-	p.fails(fault.Upstream, []string{"newer 1.0 for linux-x86_64", "a wheel is needed", "newer-1.0-py3-none-manylinux_2_39_x86_64.whl", "optional = true in the entry makes linux-x86_64 unavailable"}, "update")
+	p.fails(fault.Upstream, []string{"newer 1.0 for linux-x86_64", "a wheel is needed", "newer-1.0-py3-none-manylinux_2_39_x86_64.whl", "optional = true in the entry makes such a platform unavailable"}, "update")
 	p.python(`"3.12"`, `"linux-aarch64", "linux-x86_64"`, entry+", optional = true }\n")
 	p.ok("update", "--no-smoke")
 	p.python(`"3.12"`, `"linux-aarch64", "linux-x86_64", "macos-aarch64"`, entry+", optional = true }\n")

@@ -150,14 +150,14 @@ func (s *pipIndex) page(run int, project string) ([]byte, error) {
 	return json.Marshal(m{"meta": m{"api-version": "1.0"}, "name": project, "files": files})
 }
 
-// compatible reports whether a wheel may suit the target of a run. pip then
-// applies all its rules.
-func (s *pipIndex) compatible(run int, f remote.IndexFile) bool {
-	name, err := wheel.ParseName(f.Filename)
-	if err != nil || checkTags(f.Filename, s.targets[run].Platform) != nil {
+// Suits reports whether the wheel in a file may suit the target. pip then applies
+// all its rules.
+func (t Target) Suits(file string) bool {
+	name, err := wheel.ParseName(file)
+	if err != nil || checkTags(file, t.Platform) != nil {
 		return false
 	}
-	return slices.ContainsFunc(name.Python, func(tag string) bool { return runsOn(tag, name.ABI, s.targets[run].Python) })
+	return slices.ContainsFunc(name.Python, func(tag string) bool { return runsOn(tag, name.ABI, t.Python) })
 }
 
 // runsOn reports whether CPython ("3.12") may use a wheel with this Python tag
@@ -338,7 +338,7 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 		if exact != "" && !pep440.Same(exact, name.Version) {
 			continue
 		}
-		if !s.compatible(run, f) {
+		if !s.targets[run].Suits(f.Filename) {
 			others = append(others, f.Filename)
 			continue
 		}

@@ -194,7 +194,7 @@ func (s *pipIndex) listed(run int, project string) ([]remote.IndexFile, error) {
 	}
 	var list []remote.IndexFile
 	for _, f := range all {
-		if !s.compatible(run, f) || !passes(s.req.Cooldown, f) {
+		if !s.targets[run].Suits(f.Filename) || !passes(s.req.Cooldown, f) {
 			continue
 		}
 		if old, ok := s.wheels[f.Filename]; ok && !strings.EqualFold(old.SHA256, f.SHA256) {

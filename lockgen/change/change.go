@@ -79,7 +79,7 @@ func (r *Run) change(ctx context.Context, c change) error {
 
 // warn tells what is odd in a changed manifest. A bundle that cannot be is an error.
 func (r *Run) warn(m *manifest.Manifest, old *lock.Lock, c change) error {
-	warnings := plan.Unknown(m)
+	warnings := plan.Unknown(m, old)
 	if wants, err := plan.Wants(m, old); err == nil {
 		var added []string
 		for _, spec := range c.names {

@@ -109,20 +109,18 @@ func neededBy(m *manifest.Manifest, l *lock.Lock) map[string][]string {
 		return needed
 	}
 	for _, w := range wants {
-		from := []*plan.Want{w}
+		var names []string
 		if l != nil {
 			for _, v := range l.Plugins[w.Name] {
-				from = append(from, w.LockedAs(m, v))
-			}
-			if len(from) > 1 {
-				from = from[1:]
+				names = append(names, w.LockedAs(m, v).RunBy(v)...)
 			}
 		}
-		for _, c := range from {
-			for _, name := range c.Needs() {
-				if !slices.Contains(needed[name], w.Name) {
-					needed[name] = append(needed[name], w.Name)
-				}
+		if l == nil || len(l.Plugins[w.Name]) == 0 {
+			names = w.RunBy(nil)
+		}
+		for _, name := range names {
+			if !slices.Contains(needed[name], w.Name) {
+				needed[name] = append(needed[name], w.Name)
 			}
 		}
 	}

@@ -36,7 +36,7 @@ type npmSource struct {
 	*origin.NPM
 	tool     *npm.Client
 	listings once.Map[string, map[string]source.Record] // what the registry said of packages
-	together once.Map[string, *npm.PackageLock]         // what npm was asked for runtimes
+	resolved once.Map[string, *npm.PackageLock]         // what npm resolved, by what it was asked
 	cooldown func(w *plan.Want) *cooldown.Rule
 	ignores  func(name string) bool // whether a package may have install scripts: none is run
 }
@@ -49,6 +49,7 @@ func NewNPM(at *origin.NPM, tool *npm.Client, cooldown func(w *plan.Want) *coold
 }
 
 var (
+	_ source.Ahead     = (*npmSource)(nil)
 	_ source.Finisher  = (*npmSource)(nil)
 	_ source.Packager  = (*npmSource)(nil)
 	_ source.Describer = (*npmSource)(nil)
@@ -110,23 +111,27 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 	return res, nil
 }
 
-// ask runs npm to resolve w. All runtimes of a language are resolved in one run,
-// because they share a folder.
+// ask runs npm to resolve w, once in a session. All runtimes of a language are
+// resolved in one run, because they share a folder.
 func (s *npmSource) ask(ctx context.Context, w *plan.Want, rule *cooldown.Rule) (*npm.PackageLock, error) {
-	if len(w.Beside) == 0 {
-		return s.tool.Resolve(ctx, s, w.From.Name, w.Upstream(w.Version), nil, rule)
-	}
-	all := w.Together()
-	return s.together.Do(fmt.Sprintf("%q %+v", all, rule), func() (*npm.PackageLock, error) {
-		versions := map[string]string{}
+	name, version := w.From.Name, w.Upstream(w.Version)
+	var beside map[string]string
+	if len(w.Beside) > 0 {
+		all := w.Together()
+		name, version, _ = strings.Cut(all[0], "==")
+		beside = map[string]string{}
 		for _, item := range all[1:] {
-			name, version, _ := strings.Cut(item, "==")
-			versions[name] = version
+			other, its, _ := strings.Cut(item, "==")
+			beside[other] = its
 		}
-		name, version, _ := strings.Cut(all[0], "==")
-		return s.tool.Resolve(ctx, s, name, version, versions, rule)
+	}
+	return s.resolved.Do(fmt.Sprintf("%s %s %q %+v", name, version, beside, rule), func() (*npm.PackageLock, error) {
+		return s.tool.Resolve(ctx, s, name, version, beside, rule)
 	})
 }
+
+// Ahead implements [source.Ahead].
+func (s *npmSource) Ahead(ctx context.Context, w *plan.Want) { _, _ = s.closure(ctx, w, s.cooldown(w)) }
 
 // closure runs npm with the cooldown. If no version is old enough, it runs npm
 // without it, so that the caller can say which package is too young.

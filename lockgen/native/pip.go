@@ -197,7 +197,16 @@ func (s *pipSource) report(ctx context.Context, r requirement, rule *cooldown.Ru
 		r.Targets, r.Cooldown = targets, rule
 		key := fmt.Sprintf("%s %s %q %q %v %+v", r.Package, r.Version, r.With, r.Within, targets, rule)
 		return s.asked.Do(key, func() ([]pip.Closure, error) {
-			return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: s.metadata(of)}, r)
+			var all sync.WaitGroup
+			defer all.Wait()
+			ahead := sync.OnceFunc(func() { all.Go(func() { s.ahead(ctx, of, targets) }) })
+			metadata := s.metadata(of)
+			return s.tool.Report(ctx, pip.Index{Files: s.files, Metadata: func(ctx context.Context, f remote.IndexFile) ([]byte, error) {
+				if !f.Metadata {
+					ahead()
+				}
+				return metadata(ctx, f)
+			}}, r)
 		})
 	}
 	said, err := ask(targets, rule)
@@ -284,6 +293,32 @@ func (s *pipSource) metadata(w *plan.Want) func(ctx context.Context, f remote.In
 		s.said[f.Filename] = sum
 		return text, nil
 	}
+}
+
+// ahead downloads the wheels of w for all its targets at once: without PEP 658, pip
+// asks for one after the other. It does so if there is one for each target, because
+// pip then takes these.
+func (s *pipSource) ahead(ctx context.Context, w *plan.Want, targets []pip.Target) {
+	bare, _ := w.From.Bare()
+	files, err := s.files(ctx, bare.Name)
+	if err != nil {
+		return
+	}
+	var all []*source.Artifact
+	for _, t := range targets {
+		var fit []remote.IndexFile
+		for _, f := range files {
+			if _, version := lock.KindOf(lock.Pip).PackageOf(f.Filename, lock.File{}); f.Wheel() && !f.Metadata && f.SHA256 != "" && f.Refused == nil && version == w.Version && t.Suits(f.Filename) {
+				fit = append(fit, f)
+			}
+		}
+		if len(fit) != 1 {
+			return
+		}
+		f := fit[0]
+		all = append(all, s.artifact(w, pip.Wheel{Filename: f.Filename, URL: f.URL, SHA256: strings.ToLower(f.SHA256), Size: f.Size}))
+	}
+	_, _ = s.needed(ctx, all) // who needs one reports it
 }
 
 // maxMetadata is the size limit of a METADATA file, in bytes.

@@ -619,18 +619,19 @@ func (w *Want) planPython(e *entry) error {
 	return nil
 }
 
-// Unknown returns warnings for names that are not in the catalogue but similar
-// to one that is: perhaps a typo, or worse. Short names with their own source
-// are skipped: gen and go differ in only two letters.
-func Unknown(m *manifest.Manifest) []string {
+// Unknown returns warnings for plugins that are not locked yet and whose name in a
+// registry is similar to one of the catalogue: perhaps a typo, or worse. The lock
+// may be nil. Short names are skipped: gen and go differ in only two letters.
+func Unknown(m *manifest.Manifest, l *lock.Lock) []string {
 	var warnings []string
 	c := catalog.Builtin()
 	for _, name := range slices.Sorted(maps.Keys(m.Plugins)) {
-		if _, ok := c.Lookup(name); ok || m.Plugins[name].Protos != nil || m.Plugins[name].Language != "" || m.Plugins[name].Source != nil && len(name) < 6 {
+		p := m.Plugins[name]
+		if _, ok := c.Lookup(name); ok || p.Protos != nil || p.Language != "" || p.Source == nil || !p.Source.Ecosystem() || len(name) < 6 || l != nil && l.Plugins[name] != nil {
 			continue
 		}
 		if near := c.Nearest(name); near != "" {
-			warnings = append(warnings, fmt.Sprintf("%s: plugin %s is not known by name; did you mean %s?", m.At("plugins", name), name, near))
+			warnings = append(warnings, fmt.Sprintf("%s: plugin %s is %s; did you mean %s?", m.At("plugins", name), name, p.Source, near))
 		}
 	}
 	return warnings
@@ -762,13 +763,33 @@ func (w *Want) Uses() (list []*Want) {
 	return list
 }
 
+// RunBy returns the names of the plugins that run or compile w as it is locked;
+// v is nil if it is not.
+func (w *Want) RunBy(v *lock.Version) (names []string) {
+	for _, o := range w.Uses() {
+		if native := w.assumed && v != nil && v.Runtime == ""; o != w.runs || !native {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}
+
+// ResolvedBy returns the plugin whose package manager resolves w, if that is in
+// the manifest, or "".
+func (w *Want) ResolvedBy() string {
+	if w.Proto != nil {
+		return ""
+	}
+	return w.kind().RunBy
+}
+
 // Needs returns the names of the plugins needed to resolve and run w.
 func (w *Want) Needs() []string {
 	var names []string
 	if w.RuntimeName != "" {
 		names = append(names, w.RuntimeName)
 	}
-	if by := w.kind().RunBy; by != "" && w.Proto == nil {
+	if by := w.ResolvedBy(); by != "" {
 		names = append(names, by)
 	}
 	if w.ByGo {

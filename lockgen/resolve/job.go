@@ -36,6 +36,7 @@ type job struct {
 	failed     []failure    // of earlier candidates
 	silent     []failure    // of sources that could not list their versions
 	needed     bool         // other jobs wait for it
+	resolves   bool         // its package manager resolves other jobs
 	moves      bool         // a runtime that needs another version
 	kept       []*plan.Want // what a runtime follows, and is not resolved now
 
@@ -64,7 +65,7 @@ func newJob(candidates ...*plan.Want) *job {
 // of its sources.
 func (u *update) jobs(pending []*plan.Want) []*job {
 	list := make([]*job, len(pending))
-	needed := map[string]bool{"protoc": !u.options.NoSmoke}
+	needed, resolves := map[string]bool{"protoc": !u.options.NoSmoke}, map[string]bool{}
 	for i, w := range pending {
 		list[i] = newJob(w.Candidates()...)
 		for _, c := range list[i].candidates {
@@ -72,11 +73,12 @@ func (u *update) jobs(pending []*plan.Want) []*job {
 			for _, name := range c.Needs() {
 				needed[name] = true
 			}
+			resolves[c.ResolvedBy()] = true
 			list[i].compiles = list[i].compiles || c.ByGo
 		}
 	}
 	for _, c := range list {
-		c.needed = needed[c.name]
+		c.needed, c.resolves = needed[c.name], resolves[c.name]
 	}
 	return list
 }

@@ -98,7 +98,7 @@ func newUpdate(m *manifest.Manifest, o Options) *update {
 		Session: session.New(m, o.Old, o.Settings), options: o,
 		out:     &Outcome{Lock: &lock.Lock{Schema: lock.Schema, Plugins: map[string]map[string]*lock.Version{}}},
 		clients: queue.New(processors + 1), trying: queue.New(processors),
-		early: map[string]*lock.Version{}, claims: map[string]*job{},
+		early: map[string]map[string]*lock.Version{}, claims: map[string]*job{},
 	}
 	u.files = download.New(u.Session, o.MaxArtifact)
 	u.Locked, u.Needed = u, u.files.Needed
@@ -117,9 +117,9 @@ type update struct {
 	// Limits for client programs and smoke runs.
 	clients, trying *queue.Queue
 
-	mu     sync.Mutex               // guards the following fields, and the plugins of out.Lock
-	early  map[string]*lock.Version // by NAME@VERSION: toolchains that can be used before they are locked
-	claims map[string]*job          // by NAME@VERSION: the job that locks it
+	mu     sync.Mutex                          // guards the following fields, and the plugins of out.Lock
+	early  map[string]map[string]*lock.Version // by name and version: what can be used before it is locked
+	claims map[string]*job                     // by NAME@VERSION: the job that locks it
 }
 
 // selected returns the wants that Names asks for, and records the ranges among
@@ -345,14 +345,18 @@ func (u *update) fail(total int, failures []failure) error {
 	}
 	var b strings.Builder
 	errs := []any{}
-	for _, g := range groups {
+	hint, differ := hintOf(groups[0]), slices.ContainsFunc(groups, func(g group) bool { return hintOf(g) != hintOf(groups[0]) })
+	for i, g := range groups {
 		b.WriteString("\n" + say(g) + ": %w")
 		errs = append(errs, g.err)
-		if hint := hintOf(g); hint != "" {
-			b.WriteString("\n  hint: " + strings.ReplaceAll(hint, "%", "%%"))
+		own := hintOf(g)
+		if last := i == len(groups)-1 || hintOf(groups[i+1]) != own; differ && last && own != "" { // several may share it
+			b.WriteString("\n  hint: " + strings.ReplaceAll(own, "%", "%%"))
 		}
 	}
-	hint := "fix each of them, then run lockgen again"
+	if differ || hint == "" {
+		hint = "fix each of them, then run lockgen again"
+	}
 	head := fmt.Sprintf("nothing was written: %d of %d plugins cannot be locked:", len(names), total)
 	err := fault.Errorf(class, hint, head+b.String(), errs...)
 	if !slices.ContainsFunc(groups, func(g group) bool { return !several[g.w] }) {
@@ -508,6 +512,7 @@ func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Wan
 		return
 	}
 	for settled := false; ; settled = true {
+		u.ahead(ctx, jobs, c)
 		if ok := c.await(ctx, jobs); !ok {
 			return
 		}
@@ -578,7 +583,7 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 		return failures, nil
 	}
 	artifacts, urgent := a.res.Artifacts, c.needed
-	if w.From.Name == lock.GoToolchain && c.at == 0 {
+	if (c.resolves || w.From.Name == lock.GoToolchain) && c.at == 0 {
 		u.offer(download, c, a)
 		urgent = false
 	}
@@ -627,7 +632,7 @@ func (a *attempt) holes(m *manifest.Manifest) []failure {
 // hole is the failure of a platform that the source cannot serve.
 func (a *attempt) hole(m *manifest.Manifest, p lock.Platform, err error) failure {
 	if a.w.Language == "" && a.w.Proto == nil && !strings.Contains(fault.Hint(err), "optional = true") {
-		err = orOptional(err, p)
+		err = orOptional(err)
 	}
 	_, also := a.res.Missing[p.Rosetta]
 	if a.w.Language == "" && a.w.Proto == nil && p.Rosetta != "" && !also && slices.Contains(m.Platforms, p.Rosetta) && a.w.Overrides[p.Name].Emulate == "" {
@@ -711,35 +716,6 @@ func (u *update) claim(ctx context.Context, jobs []*job, c *job) bool {
 	return u.claims[key] == c && u.out.Lock.Plugins[w.Name][w.Version] == nil
 }
 
-// offer makes the Go for this machine usable before the others are downloaded,
-// because many jobs wait for it.
-func (u *update) offer(ctx context.Context, c *job, a *attempt) {
-	host, ok := lock.Host()
-	if !ok || !slices.ContainsFunc(a.platforms, func(p lock.Platform) bool { return p.Name == host.Name }) {
-		return
-	}
-	v := &lock.Version{Source: a.w.From.Kind, Package: a.w.PackageName(), Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{}}
-	own := slices.DeleteFunc(slices.Clone(a.res.Artifacts), func(x *source.Artifact) bool { return !slices.Contains(x.Platforms, host.Name) })
-	errs, err := u.files.Fetch(ctx, own, false, true)
-	if err != nil {
-		return
-	}
-	cell, err := u.cell(ctx, a, host, errs)
-	if err != nil {
-		return // the loop over all reports it
-	}
-	v.Platforms[host.Name] = cell
-	for _, x := range own {
-		f, d := x.File, u.files.Content(x).Digest
-		f.SHA256, f.Size = d.SHA256, d.Size
-		v.Files[x.Key] = f
-	}
-	u.mu.Lock()
-	u.early[a.w.Name+"@"+a.w.Version] = v
-	u.mu.Unlock()
-	c.usable.Open()
-}
-
 // Entry returns a version that is locked already, or usable, or nil.
 func (u *update) Entry(name, version string) *lock.Entry {
 	u.mu.Lock()
@@ -747,17 +723,22 @@ func (u *update) Entry(name, version string) *lock.Entry {
 	if e := u.out.Lock.Entry(name, version); e != nil {
 		return e
 	}
-	if v := u.early[name+"@"+version]; v != nil {
+	if v := u.early[name][version]; v != nil {
 		return &lock.Entry{Name: name, Version: version, Locked: v}
 	}
 	return nil
 }
 
-// Find returns the newest version of a plugin that is locked already.
+// Find returns the newest version of a plugin that is locked already, or usable.
 func (u *update) Find(name string) (string, string, *lock.Version, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.out.Lock.Find(name)
+	all := lock.Lock{Plugins: map[string]map[string]*lock.Version{name: maps.Clone(u.early[name])}}
+	if all.Plugins[name] == nil {
+		return u.out.Lock.Find(name)
+	}
+	maps.Copy(all.Plugins[name], u.out.Lock.Plugins[name])
+	return all.Find(name)
 }
 
 // locked returns what is locked for w already, or nil.

@@ -94,7 +94,7 @@ func (n *newVersion) add(p lock.Platform, cell lock.Cell, err error) {
 	case (n.w.OneEach() || n.w.From.Name == lock.GoToolchain) && errors.Is(err, fs.ErrNotExist):
 		n.holes[p.Name] = source.Missing{Reason: source.NoFile, Err: err}
 	case errors.As(err, &misfit):
-		n.unfits = append(n.unfits, failure{w: n.w, platform: p.Name, err: orOptional(err, p)})
+		n.unfits = append(n.unfits, failure{w: n.w, platform: p.Name, err: orOptional(err)})
 		n.holes[p.Name] = source.Missing{Reason: reasonOf(err), Err: err}
 	case err != nil:
 		n.failures = append(n.failures, failure{w: n.w, platform: p.Name, err: err})
@@ -228,8 +228,8 @@ func weaker(a, b string) string {
 }
 
 // orOptional adds what the entry can do about it to the hint of an error.
-func orOptional(err error, p lock.Platform) error {
-	hint := fmt.Sprintf("optional = true in the entry makes %s unavailable instead", p.Name)
+func orOptional(err error) error {
+	hint := "optional = true in the entry makes such a platform unavailable instead"
 	if own := fault.Hint(err); own != "" {
 		hint = own + "; " + hint
 	}

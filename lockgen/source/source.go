@@ -79,6 +79,14 @@ type Compiler interface {
 	Compile(ctx context.Context, w *plan.Want, p lock.Platform, artifacts []*Artifact, contents map[string]*Content) (cell lock.Cell, compiled bool, err error)
 }
 
+// An Ahead is a [Source] that can resolve before it is known which platforms
+// matter.
+type Ahead interface {
+	// Ahead resolves w, so that Resolve has the answer. If that fails, Resolve
+	// reports it.
+	Ahead(ctx context.Context, w *plan.Want)
+}
+
 // A Finisher is a [Source] that adds more to a version than files and cells.
 type Finisher interface {
 	// Finish completes v. Contents are those of its files, by key.
