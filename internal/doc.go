@@ -55,6 +55,7 @@
 //	  lockgen/resolve     the jobs of a run: download, compare, smoke run
 //	  lockgen/download    artifacts in the store, each downloaded and read once
 //	  lockgen/smoke       one run of what was just locked, in a sandbox
+//	  lockgen/compat      plugins that do not work together
 //	  lockgen/session     makes the sources of a run
 //	  lockgen/native      sources that npm, pip, cargo or Go resolves
 //	  lockgen/web         sources that are asked over HTTP alone

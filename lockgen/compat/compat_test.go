@@ -1,4 +1,4 @@
-package resolve
+package compat
 
 import (
 	"slices"
@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/lock"
-	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // TestAgrees: plugins for one crate whose generated code is for two versions of
@@ -27,18 +26,18 @@ func TestAgrees(t *testing.T) {
 		{"two", []string{"0.13.5"}, "0.12.6", 1},
 		{"one of two", []string{"0.13.5", "0.12.1"}, "0.12.6", 0},
 	} {
-		u := newUpdate(&manifest.Manifest{}, Options{})
+		plugins := map[string]map[string]*lock.Version{"protoc-gen-prost": {}, "protoc-gen-tonic": {"1.0.0": crate(tt.tonic)}}
 		for i, version := range tt.prost {
-			u.put("protoc-gen-prost", []string{"1.0.0", "2.0.0"}[i], crate(version))
+			plugins["protoc-gen-prost"][[]string{"1.0.0", "2.0.0"}[i]] = crate(version)
 		}
-		u.put("protoc-gen-tonic", "1.0.0", crate(tt.tonic))
+		c := &Check{Lock: &lock.Lock{Plugins: plugins}}
 		for _, name := range []string{"protoc-gen-prost", "protoc-gen-tonic"} {
-			u.agrees(name, "prost")
+			c.agrees(name, "prost")
 		}
-		if len(u.out.Notes) != tt.notes || slices.ContainsFunc(u.out.Notes, func(n string) bool {
+		if len(c.Notes) != tt.notes || slices.ContainsFunc(c.Notes, func(n string) bool {
 			return !strings.Contains(n, "protoc-gen-prost for 0.13 and protoc-gen-tonic for 0.12 generate code")
 		}) {
-			t.Errorf("%s: %q", tt.name, u.out.Notes)
+			t.Errorf("%s: %q", tt.name, c.Notes)
 		}
 	}
 }
