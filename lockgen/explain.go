@@ -60,7 +60,7 @@ func runExplain(ctx context.Context, p *program, args []string) error {
 	if err != nil {
 		return err
 	}
-	name, version, exact := strings.Cut(args[0], "@")
+	name, version, exact := lock.CutSpec(args[0])
 	if !exact {
 		version = newest(wants, l, name)
 	}
@@ -125,7 +125,7 @@ func newest(wants []*plan.Want, l *lock.Lock, name string) string {
 }
 
 func unknownPlugin(m *manifest.Manifest, l *lock.Lock, spec string) error {
-	name, _, _ := strings.Cut(spec, "@")
+	name, _, _ := lock.CutSpec(spec)
 	names := slices.Sorted(maps.Keys(m.Plugins))
 	if p := m.Plugins[name]; p != nil {
 		return fault.Errorf(fault.Usage, "run: lockgen add "+spec, "%s asks for %s %s, not for %s, which is not locked either", m.Name, name, strings.Join(p.Versions, " and "), spec)

@@ -109,7 +109,8 @@ func TestRuntimesNPM(t *testing.T) {
 	if n := p.server.Count(""); n != 0 {
 		t.Errorf("%d requests", n)
 	}
-	for _, args := range [][]string{{"update", "--all", "--no-smoke"}, {"update", prefix + "connectrpc-connect@2.1.0", "--no-smoke"}} {
+	for _, args := range [][]string{{"update", "--all", "--no-smoke"}, {"update", prefix + "connectrpc-connect@2.1.0", "--no-smoke"},
+		{"update", prefix + "@connectrpc/connect@2.1.0", "--no-smoke"}, {"update", prefix + "@connectrpc/connect", "--no-smoke"}, {"upgrade", prefix + "@bufbuild/protobuf", "--no-smoke"}} {
 		p.ok(args...)
 		if got := p.read("plugins.lock.toml"); got != text {
 			t.Errorf("%v: another lock:\n%s", args, got)
@@ -117,7 +118,7 @@ func TestRuntimesNPM(t *testing.T) {
 	}
 	// Every reader knows it.
 	const spec = prefix + "connectrpc-connect@2.1.0"
-	for _, args := range [][]string{{"list"}, {"tree"}, {"tree", prefix + "connectrpc-connect"}, {"tree", spec}, {"explain", spec}, {"explain", prefix + "connectrpc-connect"}, {"explain", spec, "--why", "shared"}, {"why", "shared"}, {"sbom"}, {"outdated"}, {"textconv", p.path("plugins.lock.toml")}} {
+	for _, args := range [][]string{{"list"}, {"tree"}, {"tree", prefix + "connectrpc-connect"}, {"tree", spec}, {"explain", spec}, {"explain", prefix + "connectrpc-connect"}, {"tree", prefix + "@connectrpc/connect"}, {"tree", prefix + "@connectrpc/connect@2.1.0"}, {"explain", prefix + "@connectrpc/connect@2.1.0"}, {"why", prefix + "@connectrpc/connect"}, {"explain", spec, "--why", "shared"}, {"why", "shared"}, {"sbom"}, {"outdated"}, {"textconv", p.path("plugins.lock.toml")}} {
 		out, talk := p.ok(args...)
 		if args[0] != "outdated" && !strings.Contains(out+talk, "connectrpc-connect") {
 			t.Errorf("%v says nothing of it:\n%s%s", args, out, talk)
@@ -144,7 +145,7 @@ func TestRuntimesNPM(t *testing.T) {
 	if all := folder(); len(all) != 2 {
 		t.Errorf("left over: %v", all)
 	}
-	p.ok("remove", prefix+"connectrpc-connect", prefix+"bufbuild-protobuf")
+	p.ok("remove", prefix+"@connectrpc/connect", prefix+"bufbuild-protobuf")
 	if text := p.read("plugins.toml"); strings.Contains(text, "connectrpc") || strings.Contains(text, "bufbuild") {
 		t.Error(text)
 	}

@@ -36,11 +36,12 @@ func runWhy(_ context.Context, p *program, args []string) error {
 		return err
 	}
 	word := args[0]
+	name, version, exact := lock.CutSpec(word)
 	places := []closure.Found{}
 	var plugins []string // plugins with that name
 	for _, t := range closure.All(l) {
 		places = append(places, closure.Find(t, l.Plugins[t.Name][t.Version].Source, word)...)
-		if word == t.Name || word == t.Name+"@"+t.Version {
+		if name == t.Name && (!exact || version == t.Version) {
 			plugins = append(plugins, t.Name+"@"+t.Version)
 		}
 	}

@@ -528,7 +528,7 @@ func (v *Version) FilesFor(platform string) []string {
 // or newest one. If there is none, the error is of class [fault.Usage] and
 // lists what is locked.
 func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
-	name, version, exact := strings.Cut(spec, "@")
+	name, version, exact := CutSpec(spec)
 	versions := l.Plugins[name]
 	if len(versions) == 0 {
 		names := slices.Sorted(maps.Keys(l.Plugins))

@@ -59,6 +59,19 @@ func RuntimeName(entry string) (language, name string, ok bool) {
 	return language, name, true
 }
 
+// CutSpec parts NAME or NAME@VERSION, as people write it: a runtime may also be called
+// after its package, as in runtimes/typescript/@acme/lib@1.0.
+func CutSpec(spec string) (name, version string, exact bool) {
+	language, rest, ok := RuntimeName(spec)
+	if !ok {
+		return strings.Cut(spec, "@")
+	}
+	if at := strings.LastIndexByte(rest, '@'); at > 0 { // scopes of npm start with @
+		rest, version, exact = rest[:at], rest[at+1:], true
+	}
+	return RuntimeEntry(language, rest), version, exact
+}
+
 // IsRuntime reports whether the version is one of a runtime.
 func (v *Version) IsRuntime() bool { return v.Language != "" }
 

@@ -191,3 +191,27 @@ func TestRuntimesNPM(t *testing.T) {
 		}
 	}
 }
+
+func TestCutSpec(t *testing.T) {
+	for spec, want := range map[string]string{
+		"ts-proto":                                  "ts-proto",
+		"ts-proto@2.7.2":                            "ts-proto 2.7.2",
+		"ts-proto@":                                 "ts-proto ",
+		"protos/acme@1.0":                           "protos/acme 1.0",
+		"runtimes/python/protobuf@6.33.6":           "runtimes/python/protobuf 6.33.6",
+		"runtimes/typescript/@Acme/lib":             "runtimes/typescript/acme-lib",
+		"runtimes/typescript/@acme/lib@1.0.0":       "runtimes/typescript/acme-lib 1.0.0",
+		"runtimes/typescript/acme-lib@1.0.0":        "runtimes/typescript/acme-lib 1.0.0",
+		"runtimes/java/com.acme:lib@1.0":            "runtimes/java/com.acme-lib 1.0",
+		"runtimes/go/github.com/google/uuid@1.6.0":  "runtimes/go/github.com-google-uuid 1.6.0",
+		"runtimes/go/github.com-google-uuid@latest": "runtimes/go/github.com-google-uuid latest",
+	} {
+		name, version, exact := CutSpec(spec)
+		if exact {
+			name += " " + version
+		}
+		if name != want {
+			t.Errorf("%s is %q, want %q", spec, name, want)
+		}
+	}
+}

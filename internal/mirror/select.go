@@ -47,7 +47,7 @@ func Select(m *manifest.Manifest, l *lock.Lock, specs, bundles, platforms []stri
 		if err != nil {
 			return nil, err
 		}
-		if strings.Contains(spec, "@") {
+		if _, _, exact := lock.CutSpec(spec); exact {
 			chosen = append(chosen, l.Entry(name, version))
 			continue
 		}

@@ -48,7 +48,7 @@ func (a *adding) without(m *manifest.Manifest) bool {
 // --platform.
 func (a *adding) verify(out *resolve.Outcome) error {
 	for _, spec := range a.specs {
-		name, _, _ := strings.Cut(spec, "@")
+		name, _, _ := lock.CutSpec(spec)
 		for version, v := range out.Lock.Plugins[name] {
 			for _, p := range a.Platforms {
 				if why := v.Platforms[p].Unavailable; why != "" {
@@ -142,7 +142,7 @@ func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Opt
 // known reports an error for a name that neither the manifest nor the catalogue
 // has.
 func (a *adding) known(spec string) error {
-	name, version, given := strings.Cut(spec, "@")
+	name, version, given := lock.CutSpec(spec)
 	m, err := manifest.Parse(a.Manifest, a.data)
 	if err != nil {
 		return err
@@ -175,7 +175,7 @@ func (a *adding) known(spec string) error {
 // messages.
 func (a *adding) need(ctx context.Context, name, why string) error {
 	for _, spec := range a.specs {
-		if of, _, _ := strings.Cut(spec, "@"); of == name {
+		if of, _, _ := lock.CutSpec(spec); of == name {
 			return a.add(ctx, spec, "")
 		}
 	}
@@ -212,7 +212,7 @@ func (a *adding) add(ctx context.Context, spec, why string) error {
 		return nil
 	}
 	a.done = append(a.done, spec)
-	name, version, given := strings.Cut(spec, "@")
+	name, version, given := lock.CutSpec(spec)
 	if !given {
 		version = manifest.Latest
 		given = isRuntime(name) // written without a version, which follows the plugins

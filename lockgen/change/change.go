@@ -83,7 +83,7 @@ func (r *Run) warn(m *manifest.Manifest, old *lock.Lock, c change) error {
 	if wants, err := plan.Wants(m, old); err == nil {
 		var added []string
 		for _, spec := range c.names {
-			if name, _, _ := strings.Cut(spec, "@"); c.verb == "add" {
+			if name, _, _ := lock.CutSpec(spec); c.verb == "add" {
 				added = append(added, name)
 			}
 		}

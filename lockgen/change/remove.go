@@ -48,7 +48,7 @@ func (r *removing) say(format string, args ...any) {
 
 // remove removes NAME or NAME@VERSION from the manifest.
 func (r *removing) remove(spec string) error {
-	name, version, exact := strings.Cut(spec, "@")
+	name, version, exact := lock.CutSpec(spec)
 	if exact && version == "" {
 		return fault.Errorf(fault.Usage, "write: lockgen remove "+name, "%q has no version after the @", spec)
 	}

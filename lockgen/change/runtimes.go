@@ -50,9 +50,11 @@ func (a *adding) library(spec string) string {
 	if !ok || lock.RuntimesKind(language) == "" {
 		return spec
 	}
-	name, version := rest, ""
-	if at := strings.LastIndexByte(rest, '@'); at > 0 {
-		name, version = rest[:at], rest[at:]
+	_, version, exact := lock.CutSpec(spec)
+	name := rest
+	if exact {
+		version = "@" + version
+		name = strings.TrimSuffix(rest, version)
 	}
 	source := manifest.RuntimeSource(language, name)
 	entry := lock.RuntimeEntry(language, source.Name)

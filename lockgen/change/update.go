@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
@@ -21,7 +22,7 @@ func (r *Run) Update(ctx context.Context, names []string) error {
 // NAME@VERSION, unless an entry allows that version as it is.
 func (r *Run) movePins(_ context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
 	for _, spec := range c.names {
-		name, version, given := strings.Cut(spec, "@")
+		name, version, given := lock.CutSpec(spec)
 		m, err := manifest.Parse(r.Manifest, data)
 		if err != nil {
 			return nil, err

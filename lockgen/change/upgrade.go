@@ -28,7 +28,7 @@ func (r *Run) Upgrade(ctx context.Context, args []string, latest bool) error {
 			specs = slices.Sorted(maps.Keys(m.Plugins))
 		}
 		for _, spec := range specs {
-			name, version, given := strings.Cut(spec, "@")
+			name, version, given := lock.CutSpec(spec)
 			entry := m.Plugins[name]
 			switch {
 			case entry == nil:

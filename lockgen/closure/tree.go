@@ -16,7 +16,7 @@ func Under(l *lock.Lock, spec string) (trees []*Branch, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if strings.Contains(spec, "@") {
+	if _, _, exact := lock.CutSpec(spec); exact {
 		trees = append(trees, Of(name, version, v))
 	} else {
 		for _, t := range All(l) {

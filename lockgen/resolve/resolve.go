@@ -136,7 +136,7 @@ func (u *update) selected(wants []*plan.Want) (map[*plan.Want]bool, error) {
 		again[w] = u.options.All
 	}
 	for _, spec := range u.options.Names {
-		name, version, exact := strings.Cut(spec, "@")
+		name, version, exact := lock.CutSpec(spec)
 		var specs []string
 		found := false
 		for _, w := range wants {
@@ -175,7 +175,7 @@ func (u *update) selected(wants []*plan.Want) (map[*plan.Want]bool, error) {
 func (u *update) touched() (names map[string]bool, only bool) {
 	names = map[string]bool{}
 	for _, spec := range slices.Concat(u.options.Names, u.options.Removed) {
-		name, _, _ := strings.Cut(spec, "@")
+		name, _, _ := lock.CutSpec(spec)
 		names[name] = true
 	}
 	return names, len(names) > 0 && !u.options.All
