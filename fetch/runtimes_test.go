@@ -158,6 +158,19 @@ func TestRuntimesFiles(t *testing.T) {
 			t.Errorf("%s: %v", tt.language, err)
 		}
 		w.fails(2, []string{`has no library "x"`, "it has " + tt.key}, "install", "--entry", entry, "--registries", registries, "--library", "x", "--out", out+"-x")
+		if tt.v.Folders != nil { // other packages than those of the module
+			whole := tt.v.Folders
+			tt.v.Folders = map[string]lock.Folder{"example.com/lib": {Files: []string{"lib.go", "sub/data.bin"}}}
+			other, err := json.Marshal(&lock.Entry{Name: "runtimes/go/lib", Version: tt.file.Version, Locked: tt.v})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(entry, other, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			w.fails(3, []string{"package example.com/lib neither compiles nor embeds sub/data.bin", "run: lockgen update runtimes/go/lib"}, "install", "--entry", entry, "--registries", registries, "--library", tt.key, "--out", out+"-packages")
+			tt.v.Folders = whole
+		}
 		// Other bytes than the locked ones.
 		f := tt.file
 		f.SHA256 = sum256([]byte("other"))

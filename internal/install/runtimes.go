@@ -9,11 +9,13 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
@@ -53,6 +55,9 @@ func (i *Installer) Library(ctx context.Context, e *lock.Entry, platform, librar
 		if err = os.Mkdir(name, 0o755); err == nil {
 			_, err = i.unpack(ctx, &one, served, name, new(work))
 		}
+		if err == nil {
+			err = checkPackages(e, library, name)
+		}
 	} else {
 		var parts []part
 		if parts, err = i.unpack(ctx, &one, served, "", new(work)); err == nil {
@@ -61,6 +66,29 @@ func (i *Installer) Library(ctx context.Context, e *lock.Entry, platform, librar
 	}
 	if err != nil {
 		return fmt.Errorf("%s for %s: %w", e, platform, err)
+	}
+	return nil
+}
+
+// checkPackages compares the packages that the lock says a module of Go has with the
+// unpacked ones: Buck2 declares its targets from those in the lock.
+func checkPackages(e *lock.Entry, key, dir string) error {
+	v := e.Locked
+	packages := map[string]lock.Folder{}
+	for at, folder := range v.Folders {
+		if v.ModuleOf(at) == key {
+			packages[at] = folder
+		}
+	}
+	var platforms []lock.Platform
+	for name, cell := range v.Platforms {
+		if p, ok := lock.LookupPlatform(name); ok && cell.Unavailable == "" && cell.Emulate == "" {
+			platforms = append(platforms, p)
+		}
+	}
+	module := v.Files[key]
+	if err := gotool.CheckPackages(filepath.Join(dir, filepath.FromSlash(module.Name+"@v"+module.Version)), module.Name, packages, platforms); err != nil {
+		return fault.Errorf(fault.Lock, "restore the lock, or run: lockgen update "+e.Name, "%s: %w", module.Label(key), err)
 	}
 	return nil
 }
