@@ -19,7 +19,8 @@ def _go_tool_impl(ctx: AnalysisContext) -> list[Provider]:
     )
     ctx.actions.run(
         cmd_args(
-            "go",
+            # A folder called go in the root of the project would be taken for the program.
+            "go.exe" if os == "windows" else ["/usr/bin/env", "go"],
             "build",
             cmd_args(srcs, format = "-C={}"),
             "-mod=readonly",
