@@ -50,20 +50,22 @@ def plugins_of(lock):
                 fail("plugins.lock.toml: {} {}: {}. Run: lockgen update".format(name, version, problem))
     return plugins
 
-def runtimes_of(lock, own):
+def runtimes_of(lock, own, fits = {}):
     """Checks what actions rely on in the runtimes of a lock, and returns them.
 
     Args:
         lock: dict, a value that `plugins_of` has taken.
         own: list of str, languages for which the user has libraries of their own: the
-            only runtime of each is called `*`, and fits everything.
+            only runtime of each is called `*`.
+        fits: dict of list of str, the NAME@VERSION of the plugins whose code these run,
+            by language; without those of a plugin, they run the code of every version.
 
     Returns:
         A dict by language of a dict by name of a struct of `version`, `locked`, the
         locked version, and `fits`, the NAME@VERSION of the plugins whose code it was
         chosen for. It fails as `plugins_of` does.
     """
-    languages = {language: {"*": struct(version = "own", locked = None, fits = [])} for language in own}
+    languages = {language: {"*": struct(version = "own", locked = None, fits = fits.get(language, []))} for language in own}
     for language, names in lock.get("runtimes", {}).items():
         if language in languages:
             continue
@@ -156,11 +158,16 @@ def misfit(runtimes, language, plugin, version, needs):
         str, the problem and what to run, or None.
     """
     known = runtimes.get(language, {})
-    if "*" in known:
-        return None
     for name in sorted(known):
         fits = known[name].fits
         if [f for f in fits if f.partition("@")[0] == plugin] and plugin + "@" + version not in fits:
+            if name == "*":
+                return "the libraries that toolchains/BUCK names for {} are for the code of {}, as its `fits` says, and not for that of {} {}. Name libraries of that release, or set plugin_version".format(
+                    language,
+                    " and ".join(fits).replace("@", " "),
+                    plugin,
+                    version,
+                )
             return "runtimes/{}/{} {} is locked for the code of {}, and not for that of {} {}. Run: lockgen update".format(
                 language,
                 name,
@@ -169,7 +176,7 @@ def misfit(runtimes, language, plugin, version, needs):
                 plugin,
                 version,
             )
-    if needs and needs not in known:
+    if needs and needs not in known and "*" not in known:
         return "the code of {} needs the library {}, which is not locked. Run: lockgen add runtimes/{}/{}".format(plugin, needs, language, needs)
     return None
 

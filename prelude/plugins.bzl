@@ -208,6 +208,7 @@ def protobuf_plugins(
         registries: dict[str, str] = {},
         mirrors: list[dict[str, str]] = [],
         runtimes: dict[str, list[str]] = {},
+        fits: dict[str, list[str]] = {},
         visibility: list[str] = ["PUBLIC"]) -> list[str]:
     """Declares one target for every plugin of a lock, with the plugin's name, and one for every proto package.
 
@@ -251,6 +252,8 @@ def protobuf_plugins(
             (`oci-layout:DIR`) is relative to the root of the project.
         runtimes: Labels of your own libraries that replace all runtimes of a language:
             `{"python": ["root//third-party:protobuf"]}`.
+        fits: For which versions of plugins these are, where they do not run the code of
+            all: `{"cpp": ["protoc@36.2"]}`. The code of another version is an error.
         visibility: Who may use the targets.
 
     Returns:
@@ -287,4 +290,4 @@ def protobuf_plugins(
             visibility = visibility,
             **how
         )
-    return [":" + _target_name(name) for name in plugins] + declare_runtimes(lock, runtimes, visibility, how)
+    return [":" + _target_name(name) for name in plugins] + declare_runtimes(lock, runtimes, fits, visibility, how)

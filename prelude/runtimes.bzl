@@ -81,12 +81,13 @@ _runtime = rule(
     },
 )
 
-def declare_runtimes(lock: Table, own: dict[str, list[str]], visibility: list[str], how: dict[str, typing.Any]) -> list[str]:
+def declare_runtimes(lock: Table, own: dict[str, list[str]], fits: dict[str, list[str]], visibility: list[str], how: dict[str, typing.Any]) -> list[str]:
     """Declares the targets of all runtimes of a lock. See `protobuf_plugins`.
 
     Args:
         lock: The value of a plugins.lock.toml.
         own: Labels of libraries that replace those in the lock, by language.
+        fits: The plugins whose code these run, NAME@VERSION, by language.
         visibility: Who may use the targets.
         how: Values of `fetch_attrs`.
 
@@ -97,7 +98,10 @@ def declare_runtimes(lock: Table, own: dict[str, list[str]], visibility: list[st
 
     # What the buckconfig lists has targets though nothing is locked: then the rules say
     # which library is missing.
-    declared = {language: {} for language in _listed() if language in _RULES} | runtimes_of(lock, list(own))
+    declared = {language: {} for language in _listed() if language in _RULES} | runtimes_of(lock, list(own), fits)
+    for language in fits:
+        if language not in own:
+            fail("fits of protobuf_plugins is about libraries of your own, and runtimes names none for {}".format(language))
     for language, runtimes in declared.items():
         rules = _RULES.get(language)
         if rules == None:

@@ -36,5 +36,17 @@ typescript_proto_library(name = "a_ts", srcs = ["a.proto"], plugin = "protoc-gen
 	if got := p.Must("cquery", "deps(//api:a_cpp)"); !strings.Contains(got, "root//third-party:protobuf") {
 		t.Errorf("the library depends on\n%s", got)
 	}
+	// A release of libprotobuf runs the code of that release of protoc alone.
+	protoc := ownVersions(t, "protoc")["protoc"]
+	for release, problem := range map[string]string{protoc: "", "21.11": "the libraries that toolchains/BUCK names for cpp are for the code of protoc 21.11, as its `fits` says, and not for that of protoc " + protoc} {
+		bucktest.Write(t, p.Dir, map[string]string{
+			"toolchains/BUCK": strings.Replace(compiledToolchains, "protobuf_plugins(lock = lock)", `protobuf_plugins(lock = lock, runtimes = {"cpp": ["root//third-party:protobuf"], "typescript": ["root//third-party:packages"]}, fits = {"cpp": ["protoc@`+release+`"]})`, 1),
+		})
+		if problem == "" {
+			p.Must("audit", "providers", "//api:a_cpp[code]")
+		} else {
+			expect(t, p.Fails("audit", "providers", "//api:a_cpp[code]"), problem)
+		}
+	}
 	expectFile(t, filepath.Join(p.Build("//api:a_ts[packages]")[0], "node_modules", "mine", "index.js"), "1\n")
 }

@@ -224,6 +224,10 @@ func TestRuntimesOfLock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	only, err := call(t, bzl["runtimes_of"], parse(t, text), starlark.NewList([]starlark.Value{starlark.String("python")}), parse(t, "python = [\"protoc@30.2\"]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		runtimes               starlark.Value
 		plugin, version, needs string
@@ -234,6 +238,9 @@ func TestRuntimesOfLock(t *testing.T) {
 		{runtimes, "protoc", "31.1", "protobuf", "runtimes/python/protobuf 1.0 is locked for the code of protoc 30.2, and not for that of protoc 31.1. Run: lockgen update"},
 		{runtimes, "other", "1.0", "gone", "the code of other needs the library gone, which is not locked. Run: lockgen add runtimes/python/gone"},
 		{own, "protoc", "31.1", "gone", ""},
+		{only, "protoc", "30.2", "gone", ""},
+		{only, "other", "1.0", "gone", ""},
+		{only, "protoc", "31.1", "gone", "the libraries that toolchains/BUCK names for python are for the code of protoc 30.2, as its `fits` says, and not for that of protoc 31.1. Name libraries of that release, or set plugin_version"},
 		{starlark.NewDict(0), "protoc", "31.1", "protobuf", "the code of protoc needs the library protobuf, which is not locked. Run: lockgen add runtimes/python/protobuf"},
 	} {
 		got, err := call(t, bzl["misfit"], tt.runtimes, starlark.String("python"), starlark.String(tt.plugin), starlark.String(tt.version), starlark.String(tt.needs))
