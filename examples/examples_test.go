@@ -108,14 +108,7 @@ func TestConsumer(t *testing.T) {
 	if err := os.CopyFS(consumer, os.DirFS(filepath.Join(bucktest.Root(t), "examples", "consumer"))); err != nil {
 		t.Fatal(err)
 	}
-	config := filepath.Join(consumer, ".buckconfig")
-	data, err := os.ReadFile(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := replaceOnce(t, string(data), `git_origin = \S+`, "git_origin = file://"+filepath.ToSlash(origin))
-	text = replaceOnce(t, text, `commit_hash = [0-9a-f]{40}`, "commit_hash = "+strings.TrimSpace(command(t, origin, "git", "rev-parse", "HEAD")))
-	bucktest.Write(t, consumer, map[string]string{".buckconfig": text})
+	bucktest.Write(t, consumer, map[string]string{".buckconfig": consumerConfig(t, origin)})
 	commit(t, consumer)
 
 	p := bucktest.Open(t, consumer, "v2")
@@ -132,6 +125,15 @@ func TestConsumer(t *testing.T) {
 	if targets := p.Must("targets", "buck2-protobuf//..."); !strings.Contains(targets, "buck2-protobuf//examples/typescript:ts-proto\n") {
 		t.Errorf("the examples are not among the cell's targets:\n%s", targets)
 	}
+}
+
+// consumerConfig is the .buckconfig of examples/consumer, for a commit of this repository
+// in a folder.
+func consumerConfig(t *testing.T, origin string) string {
+	t.Helper()
+	text := read(t, filepath.Join(bucktest.Root(t), "examples", "consumer", ".buckconfig"))
+	text = replaceOnce(t, text, `git_origin = \S+`, "git_origin = file://"+filepath.ToSlash(origin))
+	return replaceOnce(t, text, `commit_hash = [0-9a-f]{40}`, "commit_hash = "+strings.TrimSpace(command(t, origin, "git", "rev-parse", "HEAD")))
 }
 
 func replaceOnce(t *testing.T, text, pattern, with string) string {
