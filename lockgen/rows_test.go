@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -43,6 +44,7 @@ func TestRows(t *testing.T) {
 		Files: map[string]string{"main.js": "#!/usr/bin/env node\n", "lint.js": "#!/usr/bin/env node\n"}})
 	p.server.Package(fake.Package{Name: "acme-native", Version: "1.0.0", Files: map[string]string{"linux-aarch64/tool": linuxARM, "windows-x86_64/tool.exe": winX64}, Exec: []string{"linux-aarch64/tool"}})
 	p.server.File("/dl/lint-1.2.0-linux-aarch64.tar.gz", toolTar(linuxARM))
+	p.server.File("/dl/echo-1.0.0.tar.gz", fake.Tarball("", map[string]string{"echo": "#!/bin/sh\necho said: \"$@\"\n"}, "echo"))
 	p.server.File("/dl/protoc-gen-goo-1.2.0-linux-aarch64.tar.gz", fake.Tarball("", map[string]string{"protoc-gen-goo": linuxARM}, "protoc-gen-goo"))
 	p.server.Crate(fake.Crate{Name: "loud", Version: "1.0.0", Files: map[string]string{
 		"build.rs": mainFile, "Cargo.toml": "[package]\nname = \"loud\"\nversion = \"1.0.0\"\nedition = \"2021\"\nauthors = [\"Ann Author\"]\n",
@@ -66,6 +68,7 @@ func TestRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	host, _ := lock.Host()
 	sumDB := p.server.SumDB()
 	programs := map[string]string{"lockgen": self, "fetch": fetchProgram(t)}
 	testscript.Run(t, testscript.Params{
@@ -73,7 +76,7 @@ func TestRows(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			for name, value := range map[string]string{
 				"HOME": os.Getenv("HOME"), "USERPROFILE": os.Getenv("USERPROFILE"), // shims find their programs there
-				asLockgen: "1", "BUCK2_PROTOBUF_CACHE_DIR": p.cache, "SERVER": p.server.URL, "GOVERSION": goVersion,
+				asLockgen: "1", "BUCK2_PROTOBUF_CACHE_DIR": p.cache, "SERVER": p.server.URL, "GOVERSION": goVersion, "HOST": host.Name,
 				"npm_config_registry": p.server.URL + "/", "npm_config_cache": os.Getenv("npm_config_cache"), "npm_config_fetch_retries": "0",
 				"PIP_INDEX_URL": p.server.URL + "/simple/", "PIP_CONFIG_FILE": os.DevNull, "PIP_RETRIES": "0",
 				"GOENV": "off", "GOPROXY": p.server.GoProxy(), "GOSUMDB": sumDB, "GOPRIVATE": "", "GONOSUMDB": "",
