@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/module"
 
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
@@ -96,7 +97,8 @@ func TestDependencies(t *testing.T) {
 	for _, require := range mod.Require {
 		path := require.Mod.Path
 		if require.Indirect {
-			if of := programs[path]; of != nil && !strings.Contains(string(page), "`"+filepath.Base(path)+"`") {
+			short, _, _ := module.SplitPathVersion(path)
+			if of := programs[path]; of != nil && !strings.Contains(string(page), "`"+filepath.Base(short)+"`") {
 				t.Errorf("%s is in %v, and dependencies.md does not name it", path, of)
 			}
 			continue

@@ -61,6 +61,7 @@
 //	  lockgen/web         sources that are asked over HTTP alone
 //	  lockgen/source      what a source promises, and what it finds
 //	  lockgen/explain     all that is known of one plugin
+//	  lockgen/provenance  who signed a file, by Sigstore
 //	  lockgen/plan        requirements, ranges, selection and ages; no network
 //	  lockgen/protos      imports of proto packages
 //	  lockgen/migrate     reads buf.gen.yaml, and the programs of a repository, for init --from

@@ -33,7 +33,7 @@ func TestMap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests := []string{"internal", "fake", "testenv", "bucktest"}
+	tests := []string{"internal", "fake", "signed", "testenv", "bucktest"}
 	seen := 0
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
 		var p struct {

@@ -197,6 +197,10 @@ func (s *Server) simplePage(name, accept string) (file, bool) {
 			f["upload-time"] = orReleased(r.released).Format("2006-01-02T15:04:05.000000Z")
 		}
 		attributes := ""
+		if at := "/integrity/" + r.Name; s.files[at].body != nil { // what is signed about it
+			f["provenance"] = s.URL + at
+			attributes += fmt.Sprintf(" data-provenance=\"%s\"", s.URL+at)
+		}
 		if r.yanked != "" {
 			f["yanked"] = r.yanked
 			attributes += fmt.Sprintf(" data-yanked=\"%s\"", html.EscapeString(r.yanked))

@@ -499,8 +499,8 @@ func (k *Kind) checkOwnFile(f File) error {
 		return fmt.Errorf("a file of source %s must not have gomod", k.Name)
 	case k != &npm && len(f.Bundled) > 0:
 		return fmt.Errorf("a file of source %s must not have bundled", k.Name)
-	case k != &maven && f.Signer != "":
-		return fmt.Errorf("a file of source %s must not have signer", k.Name)
+	case k != &maven && f.Signer != "" && !signedBy().MatchString(f.Signer):
+		return fmt.Errorf("signer %q of a file of source %s is not of the form NAME via ISSUER", f.Signer, k.Name)
 	case k != &oci && f.Manifest != "":
 		return fmt.Errorf("a file of source %s must not have manifest", k.Name)
 	case k.Ecosystem && f.Archive != "" && k != &maven:

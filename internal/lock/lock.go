@@ -116,7 +116,7 @@ type File struct {
 	Integrity string   `toml:"integrity" json:"integrity"` // the registry's digest: "sha512-…" (npm), "h1:…" (Go)
 	GoMod     string   `toml:"gomod" json:"gomod"`         // "h1:…" of the go.mod in a module zip
 	Bundled   []string `toml:"bundled" json:"bundled"`     // npm: NAME@VERSION of the packages that are inside the file, sorted
-	Signer    string   `toml:"signer" json:"signer"`       // maven: the PGP key that the signature beside it names, not verified
+	Signer    string   `toml:"signer" json:"signer"`       // whose signature was verified, as NAME via ISSUER; maven: the PGP key that the signature beside it names, not verified
 	Python    []string `toml:"python" json:"python"`       // pip: sorted; empty for every interpreter of the version
 	Platforms []string `toml:"platforms" json:"platforms"` // sorted; empty for every platform
 }

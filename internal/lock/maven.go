@@ -23,6 +23,9 @@ var signerForm = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^([0-9A-F]{16}|[0-9A-F]{40}|[0-9A-F]{64})$`)
 })
 
+// signedBy matches the signer of a file of another kind.
+var signedBy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[!#-[\]-~]+ via [!#-[\]-~]+$`) })
+
 // checkArtifact accepts GROUP:ARTIFACT and GROUP:ARTIFACT:CLASSIFIER.
 func checkArtifact(name string) error {
 	parts := strings.Split(name, ":")

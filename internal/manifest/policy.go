@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"net/url"
+	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -41,6 +43,9 @@ type Policy struct {
 	// MinTrust is the weakest trust that a locked version may have, one of
 	// [lock.Trusts]; "" for any.
 	MinTrust string
+	// TrustedRoot is the file with the roots that signatures are verified with,
+	// relative to the manifest; "" to verify none.
+	TrustedRoot string
 }
 
 // An Exception allows one exact version to be locked although it is too recent.
@@ -122,7 +127,7 @@ func hostPort(u *url.URL) (string, error) {
 	return host, nil
 }
 
-var policyKeys = []string{"allow", "build-scripts", "exceptions", "ignore-scripts", "min-trust", "minimum-release-age", "publisher-times"}
+var policyKeys = []string{"allow", "build-scripts", "exceptions", "ignore-scripts", "min-trust", "minimum-release-age", "publisher-times", "trusted-root"}
 
 func (d *decoder) policy(v any) {
 	p := &d.m.Policy
@@ -159,6 +164,14 @@ func (d *decoder) policy(v any) {
 		if !slices.Contains(lock.Trusts, p.MinTrust) {
 			hint := fault.DidYouMean(p.MinTrust, lock.Trusts, "use one of, weakest first: "+strings.Join(lock.Trusts, ", "))
 			panic(d.errorf(at("min-trust"), hint, "unknown trust %q", p.MinTrust))
+		}
+	}
+	if v, ok := table["trusted-root"]; ok {
+		if p.TrustedRoot, err = d.str(at("trusted-root"), v); err != nil {
+			return err
+		}
+		if path.Clean(p.TrustedRoot) != p.TrustedRoot || !filepath.IsLocal(filepath.FromSlash(p.TrustedRoot)) {
+			return d.errorf(at("trusted-root"), "write the path of a file below this folder, such as trusted_root.json", "%q is no such path", p.TrustedRoot)
 		}
 	}
 	if v, ok := table["allow"]; ok {

@@ -178,6 +178,8 @@ func htmlFiles(a *answer, body []byte) []IndexFile {
 				switch attr.Key {
 				case "data-yanked":
 					f.Yanked = yanked(attr.Val)
+				case "data-provenance":
+					f.Provenance, _ = link(a, base, attr.Val)
 				case "data-core-metadata", "data-dist-info-metadata":
 					f.Metadata = attr.Val != "false"
 					if hash, ok := strings.CutPrefix(attr.Val, "sha256="); ok {

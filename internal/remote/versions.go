@@ -117,6 +117,7 @@ type IndexFile struct {
 	// if the index has none.
 	Metadata       bool
 	MetadataSHA256 string
+	Provenance     string // the URL of what is signed about the file; "" for nothing (PEP 740)
 }
 
 // Wheel reports whether the name is that of a wheel.
@@ -164,6 +165,7 @@ func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexF
 			Size     any               `json:"size"`
 			Core     any               `json:"core-metadata"`
 			DistInfo any               `json:"dist-info-metadata"`
+			Signed   string            `json:"provenance"`
 		} `json:"files"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
@@ -180,6 +182,9 @@ func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexF
 		}
 		if w.URL, w.Refused = link(a, a.url, f.URL); f.URL == "" {
 			w.URL, w.Refused = "", badDocument(where, fmt.Errorf("the file %s has no url", plain.Line(f.Filename, 200)))
+		}
+		if f.Signed != "" {
+			w.Provenance, _ = link(a, a.url, f.Signed)
 		}
 		switch v := f.Yanked.(type) {
 		case string:

@@ -101,7 +101,7 @@ func New(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Wa
 	return s
 }
 
-// signers are the keys that the signatures of files name.
+// signers are those whom the signatures of files name.
 func signers(files map[string]lock.File) []string {
 	keys := map[string]bool{}
 	for _, f := range files {
@@ -132,8 +132,11 @@ func (s *Explanation) Text(why string) string {
 	}
 	t.line("locked from: %s", s.From)
 	t.line("trust: %s, %s", s.Trust, s.Evidence)
-	if signers := signers(s.Files); len(signers) > 0 {
+	switch signers := signers(s.Files); {
+	case len(signers) > 0 && strings.HasPrefix(s.From, lock.Maven+":"):
 		t.line("signatures name the PGP key %s; they are not verified", strings.Join(signers, " and "))
+	case len(signers) > 0:
+		t.line("signed by: %s", strings.Join(signers, " and "))
 	}
 	_, _, runtime := lock.RuntimeName(s.Name)
 	switch {

@@ -220,6 +220,14 @@ func (c *Client) Digest(ctx context.Context, owner, repo, tag, asset string) (st
 		"release %s of %s/%s %w %s; it has %s", tag, owner, repo, ErrNoAsset, asset, fault.List(names))
 }
 
+// Attestations returns what is signed about a file of a repository by its SHA-256, in
+// GitHub's form, and where it is. It is [fs.ErrNotExist] where there is nothing.
+func (c *Client) Attestations(ctx context.Context, owner, repo, sha256 string) (address string, body []byte, err error) {
+	address = manifest.GitHubAPI + fmt.Sprintf("/repos/%s/%s/attestations/sha256:%s?per_page=%d", owner, repo, sha256, perPage)
+	body, err = c.Document(ctx, address, "application/vnd.github+json", maxReleases)
+	return address, body, err
+}
+
 // Credentials sends GITHUB_TOKEN only to GitHub's API, not to mirrors of it.
 // Every other host gets what the user's netrc has for it.
 func Credentials(env func(string) string) func(u *url.URL) remote.Credential {

@@ -26,6 +26,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/executable"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/provenance"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
@@ -248,6 +249,10 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 			return executable.HeadSize
 		}
 		return 0
+	}
+	a.Attested = func(ctx context.Context, _ string) (source.Attestation, error) {
+		from, body, err := s.Attestations(ctx, name, version)
+		return source.Attested(from, body, err, provenance.OfList)
 	}
 	a.Verify = func(c *source.Content) error { return checkPackageJSON(name, version, s.ignores(name), c) }
 	return a, nil

@@ -22,11 +22,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/pip"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/provenance"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
@@ -401,6 +403,16 @@ func (s *pipSource) artifact(w *plan.Want, of pip.Wheel) *source.Artifact {
 			return s.Client.Download(ctx, of.URL, in, remote.DownloadOptions{})
 		},
 		Verify: func(c *source.Content) error { return s.check(of.Filename, c) },
+	}
+	a.Attested = func(ctx context.Context, _ string) (source.Attestation, error) {
+		project, _ := lock.KindOf(lock.Pip).PackageOf(of.Filename, lock.File{})
+		files, err := s.files(ctx, project)
+		i := slices.IndexFunc(files, func(f remote.IndexFile) bool { return f.Filename == of.Filename })
+		if err != nil || i < 0 || files[i].Provenance == "" {
+			return source.Attestation{}, err
+		}
+		body, _, err := s.Client.Document(ctx, files[i].Provenance, "application/json", provenance.MaxSize)
+		return source.Attested(redact.URL(files[i].Provenance), body, err, provenance.OfPyPI)
 	}
 	if !w.Interpreted() {
 		a.ReadFor(w, lock.Platforms[0])

@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -231,9 +233,59 @@ func (r Rules) KeepsTrust(w *Want, v *lock.Version) error {
 	if versions[before] == nil {
 		before = slices.MaxFunc(slices.Sorted(maps.Keys(versions)), func(a, b string) int { return CompareVersions(w.From.Kind, a, b) })
 	}
+	hint := fmt.Sprintf("find out why; to accept it, run: lockgen remove %s, then: lockgen add %s@%s", w.Name, w.Name, w.Version)
 	if old := versions[before].Trust; weight(v.Trust) < weight(old) {
-		return fault.Errorf(fault.Policy, fmt.Sprintf("find out why; to accept it, run: lockgen remove %s, then: lockgen add %s@%s", w.Name, w.Name, w.Version),
-			"its trust would drop from %s (%s %s in the lock) to %s", old, w.Name, before, v.Trust)
+		return fault.Errorf(fault.Policy, hint, "its trust would drop from %s (%s %s in the lock) to %s", old, w.Name, before, v.Trust)
+	}
+	was := publishers(versions[before])
+	for _, key := range slices.Sorted(maps.Keys(v.Files)) {
+		f := v.Files[key]
+		by := was[packageOf(v, key)]
+		if slices.Sort(by); len(by) == 0 || slices.Contains(by, originOf(f.Signer)) {
+			continue
+		}
+		return fault.Errorf(fault.Policy, hint, "%s is signed by %s; that of %s %s in the lock by %s", key, cmp.Or(originOf(f.Signer), "nobody"), w.Name, before, strings.Join(by, " and "))
 	}
 	return nil
+}
+
+// publishers are those whose signatures of the files of a version were verified, by
+// package.
+func publishers(v *lock.Version) map[string][]string {
+	all := map[string][]string{}
+	for key, f := range v.Files {
+		name := packageOf(v, key)
+		if by := originOf(f.Signer); by != "" && !slices.Contains(all[name], by) {
+			all[name] = append(all[name], by)
+		}
+	}
+	return all
+}
+
+// packageOf is the package of a file; "" where all files are of one.
+func packageOf(v *lock.Version, key string) string {
+	if !v.Kind().Ecosystem {
+		return ""
+	}
+	name, _ := v.PackageOf(key)
+	return v.Kind().Normal(name)
+}
+
+// originOf is whose a signer is: of a workflow the repository, else the signer. Two
+// releases of one publisher have one origin. It is "" where nobody vouches for one.
+func originOf(signer string) string {
+	name, issuer, vouched := strings.Cut(signer, " via ")
+	if !vouched { // nobody, or a PGP key
+		return ""
+	}
+	if u, err := url.Parse(name); err == nil && u.Host != "" {
+		path, _, workflow := strings.Cut(u.Path, "//") // GitLab
+		if !workflow {
+			path, _, workflow = strings.Cut(u.Path, "/.github/")
+		}
+		if workflow {
+			name = u.Scheme + "://" + u.Host + path
+		}
+	}
+	return strings.ToLower(name) + " via " + issuer
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -193,4 +194,39 @@ func TestTrust(t *testing.T) {
 		t.Errorf("%d cells", cells)
 	}
 	testenv.Held(t, "evidence for a version, before and now, or as min-trust demands: less is refused", "", cells, held)
+}
+
+// TestSigners: who signed the files of a version, before and now.
+func TestSigners(t *testing.T) {
+	t.Parallel()
+	const hub, lab = " via https://token.actions.githubusercontent.com", " via https://gitlab.com"
+	const tool = "https://github.com/acme/tool/.github/workflows/"
+	signers := []string{"", tool + "a.yml" + hub, tool + "b.yml" + hub, "https://github.com/ACME/Tool/.github/workflows/a.yml" + hub, tool + "a.yml" + lab,
+		"https://github.com/acme/tool2/.github/workflows/a.yml" + hub, "https://github.com/acme/.github/.github/workflows/a.yml" + hub,
+		"https://gitlab.com/acme/tool//.gitlab-ci.yml" + lab, "https://gitlab.com/acme/tool/sub//.gitlab-ci.yml" + lab, "me@example.com via https://accounts.example.com", "me@example.com" + lab}
+	same := map[int]int{2: 1, 3: 1} // another workflow, and other letters, of one repository
+	pairs, held := 0, 0
+	for _, source := range []string{lock.HTTP, lock.NPM} {
+		for i, before := range signers {
+			for j, now := range signers {
+				pairs++
+				version := func(number, signer string) *lock.Version {
+					return &lock.Version{Source: source, Trust: "registry", Files: map[string]lock.File{"node_modules/x": {Name: "x", Version: number, Signer: signer}, "other": {Name: "y", Version: number}}}
+				}
+				old := &lock.Lock{Plugins: map[string]map[string]*lock.Version{"x": {"1.0.0": version("1.0.0", before)}}}
+				v := version("2.0.0", now)
+				if source == lock.HTTP { // all files are of one publisher
+					delete(v.Files, "other")
+				}
+				err := NewRules(&manifest.Policy{}, old, policyNow).KeepsTrust(&Want{Name: "x", Version: "2.0.0", From: manifest.Source{Kind: source}}, v)
+				fits := before == "" || cmp.Or(same[i], i) == cmp.Or(same[j], j)
+				if (err == nil) != fits || err != nil && (fault.Of(err) != fault.Policy || !strings.Contains(fault.Hint(err), "lockgen remove x")) {
+					t.Errorf("%s: %q after %q: %v", source, now, before, err)
+					continue
+				}
+				held++
+			}
+		}
+	}
+	testenv.Held(t, "who signed a version, before and now: another one is refused", "", pairs, held)
 }

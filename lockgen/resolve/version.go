@@ -67,6 +67,9 @@ func (u *update) lockVersion(ctx context.Context, a *attempt, errs map[string]er
 	if failures := n.fill(); len(failures) > 0 {
 		return nil, failures
 	}
+	if err := u.attest(ctx, n); err != nil {
+		return nil, []failure{{w: a.w, err: err}}
+	}
 	if err := u.complete(n); err != nil {
 		return nil, []failure{{w: a.w, err: err}}
 	}
@@ -195,7 +198,7 @@ func otherSigners(w *plan.Want, old map[string]*lock.Version, v *lock.Version) (
 	before := map[string][]string{} // by package
 	for _, o := range old {
 		for _, f := range o.Files {
-			if f.Signer != "" && !slices.Contains(before[f.Name], f.Signer) {
+			if f.Signer != "" && !strings.Contains(f.Signer, " via ") && !slices.Contains(before[f.Name], f.Signer) { // KeepsTrust compares the others
 				before[f.Name] = append(before[f.Name], f.Signer)
 			}
 		}

@@ -25,6 +25,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/native"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/provenance"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 	"github.com/birbparty/buck2-protobuf/lockgen/web"
 )
@@ -53,9 +54,10 @@ type Session struct {
 	Asking   bool          // only ask questions; install no client for them
 
 	origins  *origin.Origins
-	transfer atomic.Pointer[ui.Transfer]     // shows the run
-	sources  once.Map[string, source.Source] // by kind
-	listers  once.Map[string, source.Source] // by kind
+	transfer atomic.Pointer[ui.Transfer]        // shows the run
+	sources  once.Map[string, source.Source]    // by kind
+	listers  once.Map[string, source.Source]    // by kind
+	roots    once.Map[string, provenance.Roots] // by file
 	oldFiles func() map[string]lock.File
 
 	mu      sync.Mutex
@@ -226,6 +228,25 @@ func (s *Session) newSource(ctx context.Context, kind string) (source.Source, er
 		return web.NewOCI(s.origins.OCI(), m.Mirrors, s.Store, s.Now, slices.Contains(m.Policy.PublisherTimes, kind), s.Needed), nil
 	}
 	return nil, fault.Errorf(fault.Internal, "", "no source of kind %q", kind)
+}
+
+// Roots returns what signatures are verified with; nil if [policy] has nothing for that.
+func (s *Session) Roots() (provenance.Roots, error) {
+	name := s.Manifest.Policy.TrustedRoot
+	if name == "" {
+		return nil, nil
+	}
+	return s.roots.Do(name, func() (provenance.Roots, error) {
+		text, err := os.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(name)))
+		if err != nil {
+			return nil, fault.Errorf(fault.Usage, "make it: cosign trusted-root create --out "+name, "trusted-root of [policy] in %s: %w", s.Manifest.Name, err)
+		}
+		roots, err := provenance.ParseRoots(text)
+		if err != nil {
+			return nil, fault.Errorf(fault.Usage, "make it anew: cosign trusted-root create --out "+name, "%s, trusted-root of [policy] in %s: %w", name, s.Manifest.Name, err)
+		}
+		return roots, nil
+	})
 }
 
 func (s *Session) ignores(name string) bool {

@@ -8,6 +8,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -148,6 +150,9 @@ type Artifact struct {
 	// Looks distinguishes artifacts of one identity that are read for different
 	// plugins, with different Binary or Keep.
 	Looks string
+	// Attested asks for what is signed about who made the file; nil where the
+	// source has no place for that.
+	Attested func(ctx context.Context, sha256 string) (Attestation, error)
 	// Verify checks the content beyond [kind.Kind.Check]; nil for nothing more.
 	Verify func(c *Content) error
 }
@@ -162,6 +167,26 @@ func (a *Artifact) GetLocked(ctx context.Context, e *lock.Entry, key string, in 
 	}
 	arrived(size)
 	return nil
+}
+
+// An Attestation is what a source has that says who made a file.
+type Attestation struct {
+	From    string   // where it is
+	Bundles [][]byte // of Sigstore; none if nobody signed anything
+}
+
+// Attested is the attestation in a document that was asked for, if it is there.
+func Attested(from string, body []byte, err error, bundles func([]byte) ([][]byte, error)) (Attestation, error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return Attestation{}, nil
+	}
+	said := Attestation{From: from}
+	if err == nil {
+		if said.Bundles, err = bundles(body); err != nil {
+			err = fault.Errorf(fault.Upstream, "ask the operator of the registry", "%s: malformed document: %w", from, err)
+		}
+	}
+	return said, err
 }
 
 // Roots lists the folders of the tree that an artifact is unpacked to.

@@ -27,6 +27,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/github"
 	"github.com/birbparty/buck2-protobuf/lockgen/naming"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/provenance"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
@@ -219,6 +220,12 @@ func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*s
 		Get: func(ctx context.Context, in *store.Ingest) error {
 			return s.client.Download(ctx, manifest.Rewrite(s.mirrors, address), in, remote.DownloadOptions{})
 		},
+	}
+	if owner, repo, ok := w.From.GitHub(); ok {
+		a.Attested = func(ctx context.Context, sha256 string) (source.Attestation, error) {
+			from, body, err := s.gitHub.Attestations(ctx, owner, repo, sha256)
+			return source.Attested(from, body, err, provenance.OfList)
+		}
 	}
 	a.ReadFor(w, p)
 	return a, nil
