@@ -202,6 +202,20 @@ func TestTwoPaths(t *testing.T) {
 	}
 }
 
+// TestSweep: what a lockgen left that was killed while it wrote is gone with the next
+// one; what is not its own stays.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	p := slow(t, func(string) {})
+	for _, name := range []string{".lockgen-123.tmp", ".lockgen.toml", "lockgen-1.tmp"} {
+		p.write(name, "half")
+	}
+	p.ok("update")
+	if p.read(".lockgen-123.tmp") != "" || p.read(".lockgen.toml") != "half" || p.read("lockgen-1.tmp") != "half" {
+		t.Errorf("left: %v", p.read(".lockgen-123.tmp"))
+	}
+}
+
 // TestWaitIsInterrupted: who waits for another run can be stopped, and holds
 // nothing afterwards.
 func TestWaitIsInterrupted(t *testing.T) {

@@ -167,11 +167,9 @@ func (d *decoder) policy(v any) {
 		}
 	}
 	if v, ok := table["trusted-root"]; ok {
-		if p.TrustedRoot, err = d.str(at("trusted-root"), v); err != nil {
-			return err
-		}
+		p.TrustedRoot = d.str(at("trusted-root"), v)
 		if path.Clean(p.TrustedRoot) != p.TrustedRoot || !filepath.IsLocal(filepath.FromSlash(p.TrustedRoot)) {
-			return d.errorf(at("trusted-root"), "write the path of a file below this folder, such as trusted_root.json", "%q is no such path", p.TrustedRoot)
+			panic(d.errorf(at("trusted-root"), "write the path of a file below this folder, such as trusted_root.json", "%q is no such path", p.TrustedRoot))
 		}
 	}
 	if v, ok := table["allow"]; ok {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -26,6 +27,9 @@ import (
 // It is in that folder and not in the cache, so that it excludes all others,
 // whatever cache or path they use.
 const lockName = ".lockgen.lock"
+
+// tempName is that of files that are not yet what they will replace.
+const tempName = ".lockgen-*.tmp"
 
 // Exclusive waits until no other lockgen works in the folders of the files. It
 // follows links. It does not wait for folders that are not writable, because
@@ -66,6 +70,7 @@ func exclusiveIn(ctx context.Context, u *ui.UI, dir string) (unlock func(), err 
 	unlock, err = LockFolder(ctx, dir)
 	switch {
 	case err == nil:
+		sweep(dir)
 		return unlock, nil
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -74,6 +79,17 @@ func exclusiveIn(ctx context.Context, u *ui.UI, dir string) (unlock func(), err 
 	}
 	u.Warn("cannot wait for another lockgen in this folder: %v", err)
 	return func() {}, nil
+}
+
+// sweep removes what a lockgen left in a folder that ended between [beside] and the
+// renaming: whoever has the lock of the folder is the only one there.
+func sweep(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if left, _ := path.Match(tempName, e.Name()); left {
+			_ = os.Remove(filepath.Join(dir, e.Name())) // what cannot be removed harms nobody
+		}
+	}
 }
 
 // LockFolder creates and locks the file of [lockName]. Unlocking removes it, so
@@ -263,7 +279,7 @@ func beside(name string, text []byte) (temp string, err error) {
 			return "", readOnly(name)
 		}
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".lockgen-*.tmp")
+	f, err := os.CreateTemp(filepath.Dir(name), tempName)
 	if err != nil {
 		return "", fault.Errorf(fault.Machine, "make the folder writable", "writing %s: %w", name, err)
 	}
