@@ -132,11 +132,11 @@ func (s *Explanation) Text(why string) string {
 	}
 	t.line("locked from: %s", s.From)
 	t.line("trust: %s, %s", s.Trust, s.Evidence)
-	switch signers := signers(s.Files); {
-	case len(signers) > 0 && strings.HasPrefix(s.From, lock.Maven+":"):
-		t.line("signatures name the PGP key %s; they are not verified", strings.Join(signers, " and "))
-	case len(signers) > 0:
-		t.line("signed by: %s", strings.Join(signers, " and "))
+	switch signers := strings.Join(signers(s.Files), " and "); {
+	case strings.Contains(signers, " via "):
+		t.line("signed by: %s", signers)
+	case signers != "":
+		t.line("signatures name the PGP key %s; they are not verified", signers)
 	}
 	_, _, runtime := lock.RuntimeName(s.Name)
 	switch {
