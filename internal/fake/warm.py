@@ -4,6 +4,7 @@
 # three standard files. The answer is a byte before the run and the exit status behind
 # it. Who goes away has its run killed. This process ends with its standard input.
 import array
+import gc
 import json
 import os
 import select
@@ -82,6 +83,10 @@ def fork(connection):
     connection.close()
 
 
+# A collection would visit, and so copy, what a fork shares with this process; a fork
+# ends before it has much to collect.
+gc.disable()
+gc.freeze()
 listener = socket.socket(fileno=3)
 fork(socket.socket(fileno=4))
 while True:
