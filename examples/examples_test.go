@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
@@ -61,14 +62,32 @@ func TestTypeScriptBuck2(t *testing.T) {
 	}
 }
 
+// scratch is a folder for all tests.
+var scratch string
+
+func TestMain(m *testing.M) {
+	var err error
+	if scratch, err = os.MkdirTemp("", "examples-test-"); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	os.RemoveAll(scratch)
+	os.Exit(status)
+}
+
+var buildFetch = sync.OnceValues(func() ([]byte, error) {
+	return exec.Command("go", "build", "-o", filepath.Join(scratch, "fetch"), "../fetch").CombinedOutput()
+})
+
 // Without Buck2: what fetch installs, protoc called by hand.
 func TestTypeScriptDirect(t *testing.T) {
 	testenv.Real(t, "needs plugins from their registries")
 	root, get := bucktest.Root(t), fetcher(t)
 	protoc, node := get("protoc"), get("node")
 	modules := install(t, node, "typescript")
-	for _, prog := range programs {
+	for i, prog := range programs {
 		t.Run(prog.dir, func(t *testing.T) {
+			testenv.Sample(t, i, 3)
 			out := t.TempDir()
 			args := []string{"-I."}
 			for _, plugin := range prog.plugins {
@@ -84,13 +103,15 @@ func TestTypeScriptDirect(t *testing.T) {
 	}
 }
 
-// fetcher builds fetch and returns what asks it for the path of a plugin's
-// executable.
+// fetcher builds fetch, once for all tests, and returns what asks it for the path of
+// a plugin's executable.
 func fetcher(t *testing.T) func(name string) string {
 	t.Helper()
 	root := bucktest.Root(t)
-	fetch := filepath.Join(t.TempDir(), "fetch")
-	command(t, root, "go", "build", "-o", fetch, "./fetch")
+	fetch := filepath.Join(scratch, "fetch")
+	if out, err := buildFetch(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	return func(name string) string {
 		t.Helper()
 		return strings.TrimSpace(command(t, root, fetch, "-q", "get", name))

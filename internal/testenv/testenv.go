@@ -3,6 +3,7 @@
 package testenv
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -36,6 +37,15 @@ func OnlyFull(t testing.TB, why string) {
 	t.Helper()
 	if !Full() {
 		t.Skipf("%s is not full: %s", variable, why)
+	}
+}
+
+// Sample skips the rows of a table but for one in n, for a client starts with each.
+// The full suite has them all.
+func Sample(t testing.TB, row, n int) {
+	t.Helper()
+	if row%n != 0 {
+		OnlyFull(t, "of a table whose rows each start a client, some are tried")
 	}
 }
 
@@ -92,21 +102,22 @@ func run(name, path string, args []string) error {
 // userCache is where the user's caches are, whatever home a test has.
 var userCache, noUserCache = os.UserCacheDir()
 
-// GoCache is a build cache of Go (GOCACHE) that outlives the test: without it
-// every run compiles the standard library anew.
-func GoCache(t testing.TB) string { return goCache(t, "go-build") }
+// userGoCache is the user's build cache of Go, whatever home a test has.
+var userGoCache = cmp.Or(os.Getenv("GOCACHE"), filepath.Join(userCache, "go-build"))
 
-// SmallGoCache is a [GoCache] for programs that import next to nothing, so that it
-// has few files.
-func SmallGoCache(t testing.TB) string { return goCache(t, "go-build-small") }
+// GoCache is the user's build cache of Go (GOCACHE), where what the tests themselves
+// need is compiled already.
+func GoCache(t testing.TB) string { return goCache(t, userGoCache) }
 
-func goCache(t testing.TB, name string) string {
+// SmallGoCache is a build cache that outlives the test, for programs that import next
+// to nothing: it has few files.
+func SmallGoCache(t testing.TB) string {
+	return goCache(t, filepath.Join(userCache, "buck2-protobuf-test", "go-build-small"))
+}
+
+func goCache(t testing.TB, dir string) string {
 	t.Helper()
-	if noUserCache != nil {
-		return t.TempDir()
-	}
-	dir := filepath.Join(userCache, "buck2-protobuf-test", name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if noUserCache != nil || os.MkdirAll(dir, 0o755) != nil {
 		return t.TempDir()
 	}
 	return dir

@@ -376,7 +376,7 @@ func TestRefused(t *testing.T) {
 // TestGoInstall: go install of the module from a proxy gives both programs, which
 // know their version, and so does the job for GitLab.
 func TestGoInstall(t *testing.T) {
-	testenv.Real(t, "it compiles both programs")
+	testenv.OnlyFull(t, "it compiles all packages once more: TestAction of docs runs what a job runs, TestReproducible the programs")
 	dir := tagged(t)
 	const path = "github.com/birbparty/buck2-protobuf"
 	var archive bytes.Buffer
