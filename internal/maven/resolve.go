@@ -234,7 +234,7 @@ func (c *closing) node(ctx context.Context, by *Node, d dependency) (*Node, erro
 	switch d.Type { // https://maven.apache.org/ref/current/maven-core/artifact-handlers.html
 	case "jar", "ejb", "maven-plugin", "bundle":
 	case "test-jar":
-		n.Classifier = "tests"
+		n.Classifier = cmp.Or(d.Classifier, "tests")
 	case "pom":
 		n.Ext, n.File = "pom", false
 	default: // not on the class path

@@ -127,8 +127,8 @@ func TestClosure(t *testing.T) {
 			want: "g:p:1 g:a:1.9 g:b:1.5",
 		},
 		"POMs without a file, classifiers and types": {
-			poms: map[string]string{"g:p:1": needs("g:all:1 <type>pom</type>", "g:n:1 <classifier>linux</classifier>", "g:n:1", "g:t:1 <type>test-jar</type>", "g:d:1 <type>zip</type>"), "g:all:1": needs("g:a:1"), "g:a:1": "", "g:n:1": "", "g:t:1": "", "g:d:1": ""},
-			want: "g:p:1 g:all:1 (pom) g:n:1:linux g:n:1 g:t:1:tests g:d:1 (zip) g:a:1",
+			poms: map[string]string{"g:p:1": needs("g:all:1 <type>pom</type>", "g:n:1 <classifier>linux</classifier>", "g:n:1", "g:t:1 <type>test-jar</type>", "g:t:1 <type>test-jar</type><classifier>testlib</classifier>", "g:d:1 <type>zip</type>"), "g:all:1": needs("g:a:1"), "g:a:1": "", "g:n:1": "", "g:t:1": "", "g:d:1": ""},
+			want: "g:p:1 g:all:1 (pom) g:n:1:linux g:n:1 g:t:1:tests g:t:1:testlib g:d:1 (zip) g:a:1",
 		},
 		"profiles that are active everywhere": {
 			poms: map[string]string{

@@ -2,9 +2,12 @@ package maven
 
 import (
 	"bytes"
+	"compress/flate"
+	"compress/zlib"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // Signer returns the key that a detached signature of OpenPGP (RFC 9580), in ASCII
@@ -53,10 +56,15 @@ func Signer(armored []byte) (string, error) {
 	return "", errors.New("it does not say which key made it")
 }
 
-// dearmor decodes the first signature of a text.
+// dearmor decodes the first signature of a text. Some publishers call it a message, as
+// what is compressed is called.
 func dearmor(text []byte) ([]byte, error) {
-	const begin = "-----BEGIN PGP SIGNATURE-----"
-	_, rest, ok := bytes.Cut(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), []byte(begin+"\n"))
+	const begin, message = "-----BEGIN PGP SIGNATURE-----", "-----BEGIN PGP MESSAGE-----"
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
+	_, rest, ok := bytes.Cut(text, []byte(begin+"\n"))
+	if !ok {
+		_, rest, ok = bytes.Cut(text, []byte(message+"\n"))
+	}
 	if !ok {
 		return nil, errors.New("it has no " + begin)
 	}
@@ -116,23 +124,66 @@ func (p *packet) length() int {
 	return int(p.number(4))
 }
 
-// signaturePacket is the body of the first packet, which must be a signature.
+// The tags of packets.
+const (
+	signature  = 2
+	compressed = 8
+)
+
+// signaturePacket is the body of the first packet, which must be a signature, or that of
+// the first one in a compressed packet.
 func signaturePacket(data []byte) ([]byte, error) {
-	p := &packet{data}
-	head := p.number(1)
-	tag, n := head&0x3f, 0
-	switch {
-	case head&0xc0 == 0xc0:
-		n = p.length()
-	case head&0x80 != 0 && head&3 != 3:
-		tag = head >> 2 & 0xf
-		n = int(p.number(1 << (head & 3)))
+	tag, body := firstPacket(data)
+	if tag == compressed {
+		inner, err := decompress(body)
+		if err != nil {
+			return nil, err
+		}
+		tag, body = firstPacket(inner)
 	}
-	body := p.take(n)
-	if tag != 2 || len(body) == 0 {
+	if tag != signature || len(body) == 0 {
 		return nil, errors.New("it holds no signature")
 	}
 	return body, nil
+}
+
+func firstPacket(data []byte) (tag uint32, body []byte) {
+	p := &packet{data}
+	head := p.number(1)
+	tag = head & 0x3f
+	switch old := head >> 2 & 0xf; {
+	case head&0xc0 == 0xc0:
+		return tag, p.take(p.length())
+	case head&0x80 != 0 && head&3 != 3:
+		return old, p.take(int(p.number(1 << (head & 3))))
+	case head&0x80 != 0 && old == compressed: // up to the end
+		return old, p.rest
+	}
+	return tag, nil
+}
+
+// decompress reads the body of a compressed packet.
+func decompress(body []byte) ([]byte, error) {
+	const room = 64 << 10
+	p := &packet{body}
+	var r io.Reader
+	var err error
+	switch algorithm := p.take(1); {
+	case algorithm == nil:
+		return nil, errors.New("it is cut")
+	case algorithm[0] == 0:
+		return p.rest, nil
+	case algorithm[0] == 1:
+		r = flate.NewReader(bytes.NewReader(p.rest))
+	case algorithm[0] == 2:
+		r, err = zlib.NewReader(bytes.NewReader(p.rest))
+	default:
+		return nil, fmt.Errorf("it is compressed in a way that is not known, %d", algorithm[0])
+	}
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, room))
 }
 
 // issuer finds the key among subpackets. Exact says that it is a fingerprint.

@@ -2,6 +2,7 @@ package maven
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/base64"
 	"strings"
 	"testing"
@@ -38,6 +39,18 @@ func TestSigner(t *testing.T) {
 	fingerprint := sub(33, append([]byte{4}, print20...)...)
 	v3 := append([]byte{3, 5, 0, 1, 2, 3, 4}, append(id, 1, 8, 0, 0)...)
 	v6 := append([]byte{6, 0, 27, 8, 0, 0, 0, 35}, append(sub(33, append([]byte{6}, print32...)...), bytes.Repeat([]byte{0}, 12)...)...)
+	var zip bytes.Buffer
+	w, err := flate.NewWriter(&zip, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(oldForm(v3)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	deflated := append([]byte{0xc8, byte(zip.Len() + 1), 1}, zip.Bytes()...)
 	const long20, key = "A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1", "01020304050607EF"
 	for name, tt := range map[string]struct{ text, want string }{
 		"version 4, old form":            {armored(oldForm(v4(append(sub(2, 1, 2, 3, 4), fingerprint...), sub(16, id...))), ""), long20},
@@ -48,6 +61,10 @@ func TestSigner(t *testing.T) {
 		"version 3":                      {armored(oldForm(v3), ""), key},
 		"version 6":                      {armored(append([]byte{0xc2, byte(len(v6))}, v6...), ""), strings.Repeat("B2", 32)},
 		"lines as Windows ends them":     {strings.ReplaceAll(armored(oldForm(v3), ""), "\n", "\r\n"), key},
+		"a message, not compressed":      {strings.ReplaceAll(armored(append([]byte{0xa3, 0}, oldForm(v3)...), ""), "SIGNATURE", "MESSAGE"), key},
+		"a message, deflated":            {strings.ReplaceAll(armored(deflated, ""), "SIGNATURE", "MESSAGE"), key},
+		"a message in a message":         {armored(append([]byte{0xa3, 0, 0xa3, 0}, oldForm(v3)...), ""), ""},
+		"compressed in another way":      {armored(append([]byte{0xa3, 9}, oldForm(v3)...), ""), ""},
 		"nothing":                        {"", ""},
 		"HTML":                           {"<html>", ""},
 		"no end":                         {strings.Split(armored(oldForm(v3), ""), "-----END")[0], ""},
