@@ -595,7 +595,7 @@ func TestLockPage(t *testing.T) {
 	for _, p := range places {
 		table[p.header] = p
 	}
-	for header, of := range map[string]any{"Keys of the file": lock.Lock{}, "[plugins.NAME.VERSION]": lock.Version{}, "[plugins.NAME.VERSION.files.PATH]": lock.File{}, "[plugins.NAME.VERSION.platforms.PLATFORM]": lock.Cell{}, "[protos.NAME.VERSION.folders.FOLDER]": lock.Folder{}} {
+	for header, of := range map[string]any{"Keys of the file": lock.Lock{}, "[plugins.NAME.VERSION]": lock.Version{}, "[plugins.NAME.VERSION.files.PATH]": lock.File{}, "[plugins.NAME.VERSION.platforms.PLATFORM]": lock.Cell{}, "[runtimes.LANGUAGE.NAME.VERSION.folders.PACKAGE]": lock.Folder{}} {
 		p, known := table[header], fieldsOf(of)
 		if header == "[plugins.NAME.VERSION]" { // the others are those of the other tables of versions
 			plugins := p.node.at("properties").keys

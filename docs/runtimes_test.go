@@ -62,7 +62,7 @@ func TestRuntimesPage(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if len(blocks) != 5 {
+	if len(blocks) != 6 {
 		t.Fatalf("%d blocks", len(blocks))
 	}
 	_, tables, _ := strings.Cut(blocks[0], "[runtimes]")

@@ -110,6 +110,7 @@
 //	manifest   plugins.toml
 //	lock       plugins.lock.toml, kinds, platforms and names
 //	tomlscan   texts of TOML: decodes anybody's, and says where their keys stand
+//	crate      how a lock describes crates
 //	syntax     the form of names, versions, paths, digests and URLs
 //	redact     takes secrets out of text
 //	fault      exit classes and hints
@@ -117,7 +118,7 @@
 //	child      ends a program together with everything that it started
 //	disk       what the operating system says of room, and locks
 //	build      what the program was built from
-//	pep440     versions of Python packages
+//	pep440     versions of Python packages, and the tags of wheels
 //	protofile  the package and the imports of a .proto file
 //	glob       matches paths with patterns
 //	plain      which text may be printed, and numbers in words

@@ -237,7 +237,7 @@ _compiled = rule(
     attrs = {
         "generated": attrs.dep(providers = [ProtoInfo], doc = "The generated code, as the sub-target `[code]`; the target also has its sub-targets."),
         "labels": LABELS,
-        "library": attrs.dep(doc = "The library."),
+        "library": attrs.dep(pulls_and_pushes_plugins = plugins.All, doc = "The library."),
     },
 )
 

@@ -138,6 +138,72 @@ def packages_of(runtimes):
             )
     return packages
 
+def crates_of(runtimes):
+    """Returns the crates that the runtimes of Rust consist of.
+
+    Args:
+        runtimes: dict by name of the structs of `runtimes_of`.
+
+    Returns:
+        A dict by NAME-VERSION of a struct of `called`, what code calls it; `edition`;
+        `features`; `macro`, whether rustc runs it; `name` and `version`; `root`, the
+        file that is compiled; `script`, that of its build script, or None; `imports`
+        and `script_imports`, what both use: a dict by platform of a dict by NAME-VERSION
+        of what code calls it, or None for its own name. Where it is the same on each
+        platform, the only platform is `*`.
+    """
+    crates = {}
+    for name in sorted(runtimes):
+        locked = runtimes[name].locked
+        for at, folder in locked["folders"].items():
+            if at not in crates:
+                file = locked["files"][at + ".crate"]
+                crates[at] = struct(
+                    called = folder.get("called") or file["name"].replace("-", "_"),
+                    edition = folder["edition"],
+                    features = folder.get("features", []),
+                    imports = _uses(locked, folder.get("imports", [])),
+                    macro = folder.get("type") == "proc-macro",
+                    name = file["name"],
+                    root = folder.get("root", "src/lib.rs"),
+                    script = folder.get("script"),
+                    script_imports = _uses(locked, folder.get("script-imports", [])),
+                    version = file["version"],
+                )
+    return crates
+
+def _uses(locked, items):
+    """Returns what a crate uses, by platform. See `crates_of`."""
+    some = [item for item in items if " " in item]
+    uses = {}
+    for platform in PLATFORMS if some else ["*"]:
+        cell = cell_of(locked, platform) if some else struct(platform = "", unavailable = None)
+        uses[platform] = {}
+        for item in items:
+            crate, _, platforms = item.partition(" ")
+            called, _, crate = crate.rpartition("=")
+            if cell.unavailable == None and (not platforms or cell.platform in platforms.split(" ")):
+                uses[platform][crate] = called or None
+    return uses
+
+def roots_of(runtime):
+    """Returns the crates that a runtime of Rust is.
+
+    Args:
+        runtime: a struct of `runtimes_of`.
+
+    Returns:
+        A dict by the name of the crate of NAME-VERSION: its own first, then those that
+        belong to it, which no other one uses.
+    """
+    locked = runtime.locked
+    own = "{}-{}".format(locked["package"], runtime.version)
+    used = {own: True}
+    for folder in locked["folders"].values():
+        for item in folder.get("imports", []) + folder.get("script-imports", []):
+            used[item.partition(" ")[0].rpartition("=")[2]] = True
+    return {locked["files"][at + ".crate"]["name"]: at for at in [own] + [at for at in locked["folders"] if at not in used]}
+
 def _project(file):
     """Returns the project of a wheel, called as PEP 503 says."""
     name = file.partition("-")[0].lower().replace("_", "-").replace(".", "-")
@@ -459,6 +525,8 @@ def _problem_of_protos(plugins, locked):
 
 def _problem_of_packages(locked):
     """Returns what is wrong with the packages of a runtime, or None."""
+    if locked["source"] == "cargo":
+        return _problem_of_crates(locked)
     if locked["source"] != "go":
         return None
     modules = [file.get("name", "") for file in locked["files"].values()]
@@ -474,6 +542,21 @@ def _problem_of_packages(locked):
         for imported in folder.get("imports", []):
             if imported not in folders:
                 return "folder {} imports {}, which is not locked".format(repr(path), repr(imported))
+    return None
+
+def _problem_of_crates(locked):
+    """Returns what is wrong with the crates of a runtime, or None."""
+    folders = locked.get("folders", {})
+    if sorted([at + ".crate" for at in folders]) != sorted(locked["files"]):
+        return "`folders` and files are not those of the same crates"
+    for at, folder in folders.items():
+        words = [folder.get("edition"), folder.get("called", "x")] + [f.replace("/", "").replace("+", "") for f in folder.get("features", [])]
+        if [w for w in words if type(w) != "string" or not w or w.strip(_WORD)] or [f for f in [folder.get("root", "x"), folder.get("script", "x")] if not _is_path(f)]:
+            return "folder {} is malformed".format(repr(at))
+        for item in folder.get("imports", []) + folder.get("script-imports", []):
+            imported = item.partition(" ")[0].rpartition("=")[2]
+            if imported not in folders:
+                return "folder {} imports {}, which is not locked".format(repr(at), repr(imported))
     return None
 
 def _problem_of_files(locked):

@@ -7,8 +7,9 @@ needs it, for the platform of the program.
 load("@prelude//go:compile.bzl", "GoPkgCompileInfo", "get_inherited_compile_pkgs")
 load("@prelude//go:link.bzl", "GoPkgLinkInfo", "get_inherited_link_pkgs")
 load("@prelude//linking:shared_libraries.bzl", "SharedLibraryInfo", "merge_shared_libraries")
+load("@prelude//rust:cargo_buildscript.bzl", "buildscript_run")
 load(":fetch.bzl", "Table", "fetch_attrs", "run_fetch")
-load(":lock.bzl", "RUNTIMES", "libraries_of", "packages_of", "runtimes_of")
+load(":lock.bzl", "RUNTIMES", "crates_of", "libraries_of", "packages_of", "roots_of", "runtimes_of")
 load(":platforms.bzl", "PLATFORMS", "platform_map", "platform_select")
 load(":providers.bzl", "ProtobufPluginInfo")
 
@@ -25,10 +26,16 @@ def default_runtimes(language: str, extras: list[str] = []) -> list[str] | None:
     """
     if language not in _listed():
         return None
-    return [_group(language)] + [_group(language, extra) for extra in extras]
+    groups = [_group(language)] + [_group(language, extra) for extra in extras]
+
+    # Of Rust each crate is a target of its own that uses it, which no other one can be.
+    return [group + slot for group in groups for slot in (_SLOTS if language == "rust" else [""])]
 
 def _listed() -> list[str]:
     return read_root_config("buck2_protobuf", "runtimes", "").replace(",", " ").split(" ")
+
+# What a group of crates may have, and how its targets end.
+_SLOTS = ["-{}".format(n + 1) for n in range(8)]
 
 def _group(language: str, extra: str = "") -> str:
     return "toolchains//:{}-runtimes".format(language) + ("-for-" + extra if extra else "")
@@ -114,8 +121,9 @@ def declare_runtimes(lock: Table, own: dict[str, list[str]], fits: dict[str, lis
             for name, target in targets.items():
                 fits = [spec.partition("@")[0] for spec in runtimes[name].fits]
                 group = groups[([extra for extra in rules.extras if extra in fits] + [""])[0]]
-                if target not in group:
-                    group.append(target)
+                for label in [target] if type(target) == "string" else target:
+                    if label not in group:
+                        group.append(label)
         for extra, deps in groups.items():
             rules.together(_group(language, extra).removeprefix("toolchains//:"), deps, visibility)
         for name, r in runtimes.items():
@@ -209,8 +217,17 @@ _go_packages = rule(
 def _go_together(name: str, deps: Labels, visibility: list[str]) -> None:
     _go_packages(name = name, deps = deps, visibility = visibility)
 
+def _rust_together(name: str, deps: Labels, visibility: list[str]) -> None:
+    if len(deps) > len(_SLOTS):
+        fail("runtimes of rust: generated code uses {} crates at most, not {}".format(len(_SLOTS), ", ".join(deps)))
+    for slot, dep in zip(_SLOTS, deps + [None] * (len(_SLOTS) - len(deps))):
+        if dep == None:
+            native.filegroup(name = name + slot, srcs = [], visibility = visibility)
+        else:
+            native.alias(name = name + slot, actual = dep, visibility = visibility)
+
 # How a language has its libraries: `declare` declares the targets of runtimes, and returns
-# them by runtime; `extras` are the plugins, enabled by an attribute of its
+# them by runtime, one or a list; `extras` are the plugins, enabled by an attribute of its
 # rule, that have their own runtimes; `library` declares that of one file; `together`
 # one that stands for others; `out` is the name of the file of a library.
 _RULES = {
@@ -237,6 +254,11 @@ _RULES = {
         library = _python_library,
         out = lambda library: library + ".whl",
         together = _python_together,
+    ),
+    "rust": struct(
+        declare = lambda *args: _declare_rust(*args),
+        extras = ["protoc-gen-prost-serde", "protoc-gen-tonic"],
+        together = _rust_together,
     ),
     "typescript": struct(
         declare = _declare_packages,
@@ -316,3 +338,93 @@ def _declare_go(language: str, rules: struct, runtimes: dict[str, struct], visib
         rules.together("go-runtime-" + name, [":go-package-" + path for path in r.locked["folders"]], visibility)
         targets[name] = ":go-runtime-" + name
     return targets
+
+def _declare_rust(language: str, _rules: struct, runtimes: dict[str, struct], visibility: list[str], how: dict[str, typing.Any]) -> dict[str, list[str]]:
+    """Declares a folder and a rust_library for each crate, with its build script, and for each runtime its crates by their names."""
+    entries = _entries(language, runtimes)
+    for key, by_platform in libraries_of(runtimes).items():
+        at = key.removesuffix(".crate")
+        _library(
+            name = "rust-crate-" + at,
+            entries = {name: entries[name] for name in by_platform.values()},
+            library = key,
+            out = "crate",
+            parts = {"manifest": [at]},
+            runtimes = by_platform,
+            **how
+        )
+    for at, crate in crates_of(runtimes).items():
+        _rust_crate(at, crate)
+    targets = {}
+    for name, r in runtimes.items():
+        targets[name] = []
+        for crate, at in roots_of(r).items():
+            target = "rust-runtime-" + crate
+            if not rule_exists(target):
+                native.alias(name = target, actual = ":rust-library-" + at, visibility = visibility)
+            targets[name].append(":" + target)
+    return targets
+
+def _rust_crate(at: str, crate: struct) -> None:
+    version = (crate.version.partition("+")[0].partition("-")[0] + ".0.0").split(".")
+    env = {
+        "CARGO_CRATE_NAME": crate.called,
+        "CARGO_MANIFEST_DIR": "$(location :rust-crate-{}[manifest])".format(at),
+        "CARGO_PKG_NAME": crate.name,
+        "CARGO_PKG_VERSION": crate.version,
+        "CARGO_PKG_VERSION_MAJOR": version[0],
+        "CARGO_PKG_VERSION_MINOR": version[1],
+        "CARGO_PKG_VERSION_PATCH": version[2],
+        "CARGO_PKG_VERSION_PRE": crate.version.partition("+")[0].partition("-")[2],
+    }
+    common = {
+        "edition": crate.edition,
+        "features": crate.features,
+        "mapped_srcs": {":rust-crate-" + at: "crate"},
+    }
+    flags = ["--cap-lints=allow"]
+    library_env = dict(env)
+    if crate.script:
+        script = "rust-script-" + at
+        deps, named = _rust_uses(crate.script_imports)
+        native.rust_binary(
+            name = script + "-build-script-build",
+            crate = "build_script_build",
+            crate_root = "crate/{}/{}".format(at, crate.script),
+            deps = deps,
+            env = env,
+            named_deps = named,
+            rustc_flags = flags,
+            **common
+        )
+        buildscript_run(
+            name = script + "-build-script-run",
+            buildscript_rule = ":" + script + "-build-script-build",
+            env = {key: value for key, value in env.items() if key.startswith("CARGO_PKG_VERSION_")},
+            features = crate.features,
+            manifest_dir = ":rust-crate-{}[manifest]".format(at),
+            package_name = crate.name,
+            version = crate.version,
+        )
+        flags = flags + ["@$(location :{}-build-script-run[rustc_flags])".format(script)]
+        library_env["OUT_DIR"] = "$(location :{}-build-script-run[out_dir])".format(script)
+    deps, named = _rust_uses(crate.imports)
+    native.rust_library(
+        name = "rust-library-" + at,
+        crate = crate.called,
+        crate_root = "crate/{}/{}".format(at, crate.root),
+        deps = deps,
+        env = library_env,
+        named_deps = named,
+        proc_macro = crate.macro,
+        rustc_flags = flags,
+        **common
+    )
+
+def _rust_uses(uses: dict[str, dict[str, str | None]]) -> (list[str] | Select, dict[str, str] | Select):
+    """Returns the deps and the named_deps of a crate."""
+    deps = {platform: [":rust-library-" + at for at, called in crates.items() if called == None] for platform, crates in uses.items()}
+    named = {platform: {called: ":rust-library-" + at for at, called in crates.items() if called != None} for platform, crates in uses.items()}
+    if "*" in uses:
+        return deps["*"], named["*"]
+    return platform_map(deps, []), platform_map(named, {})

@@ -220,6 +220,45 @@ func TestRuntimesOfLock(t *testing.T) {
 			t.Errorf("%s: %v", says, err)
 		}
 	}
+	rust := "schema = 1\n[plugins]\n[runtimes.rust.x.\"1.0.0\"]\nbuild-scripts = [\"m-1.0.0\", \"x-1.0.0\"]\nsource = \"cargo\"\npackage = \"x\"\ntrust = \"registry\"\n[runtimes.rust.x.\"1.0.0\".files]\n"
+	for _, crate := range []string{"m", "win", "x", "x-more"} {
+		rust += fmt.Sprintf("\"%s-1.0.0.crate\" = { name = %q, version = \"1.0.0\", sha256 = %q, size = 7 }\n", crate, crate, sum)
+	}
+	rust += "[runtimes.rust.x.\"1.0.0\".folders]\n\"m-1.0.0\" = { type = \"proc-macro\", called = \"mac\", root = \"l.rs\", edition = \"2018\" }\n\"win-1.0.0\" = { edition = \"2021\" }\n" +
+		"\"x-1.0.0\" = { edition = \"2021\", features = [\"a\"], imports = [\"m-1.0.0\", \"w=win-1.0.0 windows-x86_64\"], script = \"build.rs\", script-imports = [\"m-1.0.0\"] }\n\"x-more-1.0.0\" = { edition = \"2021\", imports = [\"x-1.0.0\"] }\n" +
+		"[runtimes.rust.x.\"1.0.0\".platforms]\nlinux-x86_64 = { tree = \"" + sum + "\" }\nwindows-aarch64 = { emulate = \"windows-x86_64\" }\nwindows-x86_64 = { tree = \"" + sum + "\" }\n"
+	ofRust, err := call(t, bzl["runtimes_of"], parse(t, rust), none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, _, _ = ofRust.(*starlark.Dict).Get(starlark.String("rust"))
+	crates, err := call(t, bzl["crates_of"], of)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`"m-1.0.0": struct(called = "mac", edition = "2018", features = [], imports = {"*": {}}, macro = True, name = "m", root = "l.rs", script = None, script_imports = {"*": {}}, version = "1.0.0")`,
+		`"x-1.0.0": struct(called = "x", edition = "2021", features = ["a"], imports = {"linux-aarch64": {}, "linux-x86_64": {"m-1.0.0": None}, "macos-aarch64": {}, "macos-x86_64": {}, "windows-aarch64": {"m-1.0.0": None, "win-1.0.0": "w"}, "windows-x86_64": {"m-1.0.0": None, "win-1.0.0": "w"}}, macro = False, name = "x", root = "src/lib.rs", script = "build.rs", script_imports = {"*": {"m-1.0.0": None}}, version = "1.0.0")`,
+		`"x-more-1.0.0": struct(called = "x_more",`,
+	} {
+		if got := crates.String(); !strings.Contains(got, want) {
+			t.Errorf("crates %s\nwithout %s", got, want)
+		}
+	}
+	one, _, _ := of.(*starlark.Dict).Get(starlark.String("x"))
+	roots, err := call(t, bzl["roots_of"], one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := roots.String(), `{"x": "x-1.0.0", "x-more": "x-more-1.0.0"}`; got != want {
+		t.Errorf("roots %s, want %s", got, want)
+	}
+	for old, says := range map[string]string{`imports = ["x-1.0.0"]`: "which is not locked", `edition = "2018"`: "is malformed", `"win-1.0.0" = {`: "not those of the same crates"} {
+		changed := strings.Replace(rust, old, strings.NewReplacer("x-1", "y-1", "2018", "@", "win", "other").Replace(old), 1)
+		if _, err := call(t, bzl["runtimes_of"], parse(t, changed), none); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", says, err)
+		}
+	}
 	own, err := call(t, bzl["runtimes_of"], parse(t, text), starlark.NewList([]starlark.Value{starlark.String("python")}))
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ rust_proto_library(
 
 load("//prelude:generate.bzl", "Generator", "Options")
 load("//prelude:library.bzl", "Language", "codegen_rule", "compile")
+load("//prelude:runtimes.bzl", "default_runtimes")
 
 def _root(_path: str, options: Options) -> list[str]:
     """Returns the file with all modules, if the options name it."""
@@ -24,7 +25,7 @@ _RUST = Language(
     plugin = "protoc-gen-prost",
     # It writes one file for each package, whose name does not depend on the .proto
     # file.
-    generators = [Generator(plugin = "protoc-gen-prost", own_comments = True)],
+    generators = [Generator(plugin = "protoc-gen-prost", own_comments = True, runtime = "prost")],
     extras = {
         "modules": Generator(
             plugin = "protoc-gen-prost-crate",
@@ -34,8 +35,8 @@ _RUST = Language(
             own_comments = True,
             unless = ["gen_crate"],
         ),
-        "serde": Generator(plugin = "protoc-gen-prost-serde", doc = "Whether protoc-gen-prost-serde writes serde implementations for proto3 JSON."),
-        "tonic": Generator(plugin = "protoc-gen-tonic", doc = "Whether protoc-gen-tonic writes services for gRPC.", own_comments = True),
+        "serde": Generator(plugin = "protoc-gen-prost-serde", doc = "Whether protoc-gen-prost-serde writes serde implementations for proto3 JSON.", runtime = "pbjson"),
+        "tonic": Generator(plugin = "protoc-gen-tonic", doc = "Whether protoc-gen-tonic writes services for gRPC.", own_comments = True, runtime = "tonic"),
     },
 )
 
@@ -63,21 +64,27 @@ def rust_proto_library(
     Args:
         name: Name of the target.
         runtime: The crates that the generated code uses, such as the target of
-            prost. With it the target is also a rust_library of Buck2's prelude,
-            whose root is the `mod.rs` of `modules`, and `[code]` is the folder;
-            without it, the target is the folder.
+            prost; by default the runtimes of the lock, where `runtimes` of
+            `[buck2_protobuf]` lists `rust`. With it the target is also a rust_library
+            of Buck2's prelude, whose root is the `mod.rs` of `modules`, and `[code]` is
+            the folder; without it, the target is the folder.
         crate: Name of the crate; the default is the target's name.
         visibility: Who may depend on the target.
         **kwargs: Attributes of `rust_proto_codegen`. With a runtime, `deps` are
             also those of the rust_library; with `proto`, they are only those of the
             rust_library: the libraries for what is imported.
     """
-    attributes = kwargs if runtime == None else {"modules": True} | kwargs
+    default = default_runtimes("rust", [
+        extra
+        for attr, extra in {"serde": "protoc-gen-prost-serde", "tonic": "protoc-gen-tonic"}.items()
+        if kwargs.get(attr, False) != False
+    ])
+    attributes = kwargs if runtime == None and default == None else {"modules": True} | kwargs
     compile(
         name = name,
         runtime = runtime,
         visibility = visibility,
-        default = None,
+        default = default,
         codegen = rust_proto_codegen,
         attributes = attributes,
         library = native.rust_library,

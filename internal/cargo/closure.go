@@ -48,35 +48,11 @@ func (c *Client) Closures(ctx context.Context, root *Source, crates []*Source, a
 	if err := syntax.CheckFeatures(args); err != nil {
 		return nil, err
 	}
-	scratch, err := c.quietFolder(os.TempDir())
+	f, byID, err := c.stubs(root, crates)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(scratch)
-	f := crateFolder(scratch)
-	err = f.prepare()
-	if err == nil {
-		err = writeStub(f.at("root"), root.Manifest, root.Files)
-	}
-	if err == nil {
-		err = os.WriteFile(f.at("root", "Cargo.lock"), root.Lockfile, 0o600)
-	}
-	byID := map[string]Crate{root.String(): root.Crate}
-	for _, crate := range crates {
-		if err == nil {
-			err = checkCrateManifest(crate)
-		}
-		if err == nil {
-			err = writeStub(f.at("locked", crate.String()), crate.Manifest, crate.Files)
-		}
-		if err == nil {
-			err = f.vouch(crate.Crate)
-		}
-		byID[crate.String()] = crate.Crate
-	}
-	if err != nil {
-		return nil, err
-	}
+	defer f.remove()
 	var found []*Closure
 	for _, p := range platforms {
 		closure, err := c.metadata(ctx, f, root, args, bin, p, byID, "--locked")
@@ -88,6 +64,42 @@ func (c *Client) Closures(ctx context.Context, root *Source, crates []*Source, a
 	return found, nil
 }
 
+// stubs makes a folder in which cargo finds root, with its Cargo.lock, and crates, as
+// manifests and names of files. Known are all of them, by NAME-VERSION.
+func (c *Client) stubs(root *Source, crates []*Source) (f crateFolder, known map[string]Crate, err error) {
+	scratch, err := c.quietFolder(os.TempDir())
+	if err != nil {
+		return "", nil, err
+	}
+	f = crateFolder(scratch)
+	defer func() {
+		if err != nil {
+			f.remove()
+		}
+	}()
+	err = f.prepare()
+	if err == nil {
+		err = writeStub(f.at("root"), root.Manifest, root.Files)
+	}
+	if err == nil {
+		err = os.WriteFile(f.at("root", "Cargo.lock"), root.Lockfile, 0o600)
+	}
+	known = map[string]Crate{root.String(): root.Crate}
+	for _, crate := range crates {
+		if err == nil {
+			err = checkCrateManifest(crate)
+		}
+		if err == nil {
+			err = writeStub(f.at("locked", crate.String()), crate.Manifest, crate.Files)
+		}
+		if err == nil {
+			err = f.vouch(crate.Crate)
+		}
+		known[crate.String()] = crate.Crate
+	}
+	return f, known, err
+}
+
 // A crateFolder is a folder with a root crate in root and, for cargo instead of
 // the registry, the available crates in locked/NAME-VERSION.
 type crateFolder string
@@ -95,6 +107,8 @@ type crateFolder string
 func (f crateFolder) at(parts ...string) string {
 	return filepath.Join(append([]string{string(f)}, parts...)...)
 }
+
+func (f crateFolder) remove() { _ = os.RemoveAll(string(f)) }
 
 // prepare writes what cargo reads besides crates. We do not control the folders
 // above: without this, cargo might find a workspace there.
@@ -120,7 +134,15 @@ func (f crateFolder) env(c *Client, set ...string) []string {
 
 // metadata runs cargo to find what bin needs on a platform.
 func (c *Client) metadata(ctx context.Context, f crateFolder, root *Source, args []string, bin string, p lock.Platform, known map[string]Crate, more ...string) (*Closure, error) {
-	out, err := proc.Command{
+	out, err := c.runMetadata(ctx, f, root, args, p, more...)
+	if err != nil {
+		return nil, err
+	}
+	return parseMetadata(out, root, bin, known)
+}
+
+func (c *Client) runMetadata(ctx context.Context, f crateFolder, root *Source, args []string, p lock.Platform, more ...string) ([]byte, error) {
+	return proc.Command{
 		Name: "cargo metadata for " + root.String() + " on " + p.Name, Path: c.cargo, Dir: string(f),
 		Args: slices.Concat([]string{
 			"metadata", "--format-version", "1", "--offline", "--filter-platform", p.RustTarget,
@@ -128,55 +150,59 @@ func (c *Client) metadata(ctx context.Context, f crateFolder, root *Source, args
 		}, args, more),
 		Env: f.env(c), Limit: 64 << 20, Timeout: time.Minute, Class: fault.Upstream, Hint: "use another version or another source of this plugin",
 	}.Run(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return parseMetadata(out, root, bin, known)
 }
 
-// parseMetadata parses the output of cargo metadata
+// metadata is the output of cargo metadata
 // (https://doc.rust-lang.org/cargo/commands/cargo-metadata.html).
-func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate) (*Closure, error) {
-	type target struct {
-		Kind     []string `json:"kind"`
-		Name     string   `json:"name"`
-		Required []string `json:"required-features"`
+type metadata struct {
+	Packages []*metadataPackage
+	Resolve  struct {
+		Root  string
+		Nodes []*metadataNode
 	}
-	type pkg struct {
-		ID, Name, Version string
-		Source            string
-		Targets           []target
-		Authors           []string
-		Repository        string
+
+	packages map[string]*metadataPackage // by ID
+	nodes    map[string]*metadataNode    // likewise
+}
+
+type metadataPackage struct {
+	ID, Name, Version, Source, Repository, Links string
+	Authors                                      []string
+	Targets                                      []struct {
+		Kind          []string
+		Name, Edition string
+		Path          string   `json:"src_path"`
+		Required      []string `json:"required-features"`
 	}
-	type node struct {
-		ID       string
-		Features []string
-		Deps     []struct {
-			Pkg   string
-			Kinds []struct{ Kind string } `json:"dep_kinds"`
-		}
+}
+
+type metadataNode struct {
+	ID       string
+	Features []string
+	Deps     []struct {
+		Name, Pkg string
+		Kinds     []struct{ Kind string } `json:"dep_kinds"`
 	}
-	var file struct {
-		Packages []pkg
-		Resolve  struct {
-			Root  string
-			Nodes []node
-		}
-	}
-	if err := json.Unmarshal(data, &file); err != nil {
+}
+
+func decodeMetadata(data []byte) (*metadata, error) {
+	m := &metadata{packages: map[string]*metadataPackage{}, nodes: map[string]*metadataNode{}}
+	if err := json.Unmarshal(data, m); err != nil {
 		return nil, fault.Errorf(fault.Machine, noCargo, "cargo metadata: %w", err)
 	}
-	packages, nodes := map[string]pkg{}, map[string]node{}
-	for _, p := range file.Packages {
-		packages[p.ID] = p
+	for _, p := range m.Packages {
+		m.packages[p.ID] = p
 	}
-	for _, n := range file.Resolve.Nodes {
-		nodes[n.ID] = n
+	for _, n := range m.Resolve.Nodes {
+		m.nodes[n.ID] = n
 	}
-	closure := &Closure{By: map[string]string{}}
+	return m, nil
+}
+
+// walk calls visit for root and each package that it needs to be compiled, once.
+func (m *metadata) walk(root *Source, known map[string]Crate, visit func(at *metadataPackage, crate Crate) error) error {
 	seen := map[string]bool{}
-	todo := []string{file.Resolve.Root}
+	todo := []string{m.Resolve.Root}
 	for len(todo) > 0 {
 		id := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
@@ -184,14 +210,39 @@ func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate
 			continue
 		}
 		seen[id] = true
-		p, ok := packages[id]
+		p, n := m.packages[id], m.nodes[id]
+		if p == nil || n == nil {
+			return notFromRegistry(root.String(), redact.Line(id)+" from outside its Cargo.lock")
+		}
 		crate, locked := known[p.Name+"-"+p.Version]
 		switch {
-		case !ok || !locked:
-			return nil, notFromRegistry(root.String(), redact.Line(cmp.Or(p.Name, id))+" from outside its Cargo.lock")
-		case id != file.Resolve.Root && !strings.HasPrefix(p.Source, "registry+") && !strings.HasPrefix(p.Source, "sparse+"):
-			return nil, notFromRegistry(root.String(), redact.Line(p.Name)+" from another source")
+		case !locked:
+			return notFromRegistry(root.String(), redact.Line(p.Name)+" from outside its Cargo.lock")
+		case id != m.Resolve.Root && !strings.HasPrefix(p.Source, "registry+") && !strings.HasPrefix(p.Source, "sparse+"):
+			return notFromRegistry(root.String(), redact.Line(p.Name)+" from another source")
 		}
+		if err := visit(p, crate); err != nil {
+			return err
+		}
+		for _, d := range n.Deps {
+			for _, k := range d.Kinds {
+				if k.Kind == "" || k.Kind == "build" {
+					todo = append(todo, d.Pkg)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// parseMetadata finds what bin needs in the output of cargo metadata.
+func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate) (*Closure, error) {
+	m, err := decodeMetadata(data)
+	if err != nil {
+		return nil, err
+	}
+	closure := &Closure{By: map[string]string{}}
+	err = m.walk(root, known, func(p *metadataPackage, crate Crate) error {
 		closure.Crates = append(closure.Crates, crate)
 		for _, t := range p.Targets {
 			if slices.Contains(t.Kind, "custom-build") || slices.Contains(t.Kind, "proc-macro") {
@@ -200,24 +251,21 @@ func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate
 					closure.By[crate.String()] = by
 				}
 			}
-			if id == file.Resolve.Root && slices.Contains(t.Kind, "bin") {
+			if p.ID == m.Resolve.Root && slices.Contains(t.Kind, "bin") {
 				closure.Bins = append(closure.Bins, t.Name)
 				if t.Name == bin {
 					for _, f := range t.Required {
-						if !slices.Contains(nodes[id].Features, f) {
+						if !slices.Contains(m.nodes[p.ID].Features, f) {
 							closure.Missing = append(closure.Missing, f)
 						}
 					}
 				}
 			}
 		}
-		for _, d := range nodes[id].Deps {
-			for _, k := range d.Kinds {
-				if k.Kind == "" || k.Kind == "build" {
-					todo = append(todo, d.Pkg)
-				}
-			}
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	slices.SortFunc(closure.Crates, func(a, b Crate) int { return cmp.Compare(a.String(), b.String()) })
 	slices.Sort(closure.Scripts)

@@ -35,8 +35,10 @@ func (x *Index) Lock(ctx context.Context, root *Source) ([]Crate, *Source, error
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := x.stranger(source, root.Name, root.Version); err != nil {
-		return nil, nil, err
+	if root.SHA256 != "" { // of a registry
+		if err := x.stranger(source, root.Name, root.Version); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := x.write("root", root.Manifest, root.Files); err != nil {
 		return nil, nil, err

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/crate"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
@@ -28,18 +29,20 @@ type Runtime struct {
 }
 
 // A RuntimeFit is what the code of one plugin wants of a library: at least the
-// version of the plugin, within its major version, or one that Least says.
+// version of the plugin, within its major version (of 0.N within 0.N), or one that Least
+// says.
 type RuntimeFit struct {
 	Plugin string `toml:"plugin"`
 	// Majors are the first numbers that the library has before the version of the
 	// plugin, by the major version of the plugin from which on it has them; nil where
 	// both have the same versions.
 	Majors map[string]int `toml:"majors"`
-	// Least is the first version of the library that does, by the major version of the
+	// Least is the first version of the library that does, by the version of the
 	// plugin from which on it is that one, where the two are numbered apart; "" for a
 	// plugin whose code does not use the library.
 	Least map[string]string `toml:"least"`
 	Later int               `toml:"later"` // how many major versions more of the library run the code
+	Exact bool              `toml:"exact"` // no later version does
 }
 
 func (r Runtime) check(language, name string) error {
@@ -60,15 +63,12 @@ func (r Runtime) check(language, name string) error {
 			return err
 		}
 		for from := range f.Majors {
-			if _, err := strconv.Atoi(from); err != nil {
+			if _, err := later(from, 0); err != nil {
 				return err
 			}
 		}
 		for from, least := range f.Least {
-			if _, err := strconv.Atoi(from); err != nil {
-				return err
-			}
-			if _, err := majorOf(least); least != "" && err != nil {
+			if _, err := later(cmp.Or(least, from), 0); err != nil {
 				return err
 			}
 		}
@@ -104,46 +104,55 @@ func (c *Catalog) RuntimeOf(language, pkg string) string {
 // version of the plugin of which nothing is known.
 func (f RuntimeFit) Bounds(version string) (least, below string, err error) {
 	numbers, _, _ := strings.Cut(version, "-")
-	major, err := majorOf(numbers)
-	switch {
-	case err != nil:
+	if _, err := later(numbers, 0); err != nil {
 		return "", "", fault.Errorf(fault.Usage, "take a version of numbers", "which version of the library fits %s %s is not known", f.Plugin, version)
+	}
+	switch {
 	case f.Majors != nil:
-		own, err := since(f, f.Majors, major, version)
+		own, err := since(f, f.Majors, numbers)
 		if err != nil {
 			return "", "", err
 		}
-		return strconv.Itoa(own) + "." + numbers, strconv.Itoa(own + 1 + f.Later), nil
+		numbers = strconv.Itoa(own) + "." + numbers
 	case f.Least != nil:
-		if numbers, err = since(f, f.Least, major, version); err != nil || numbers == "" {
+		if numbers, err = since(f, f.Least, numbers); err != nil || numbers == "" {
 			return "", "", err
 		}
-		major, _ = majorOf(numbers) // as check has seen
 	}
-	return numbers, strconv.Itoa(major + 1 + f.Later), nil
+	if f.Exact { // before the next one of the same length
+		i := strings.LastIndexByte(numbers, '.') + 1
+		last, err := strconv.Atoi(numbers[i:])
+		return numbers, numbers[:i] + strconv.Itoa(last+1), err
+	}
+	below, err = later(numbers, 1+f.Later)
+	return numbers, below, err
 }
 
-// majorOf is the first of the numbers of a version.
-func majorOf(version string) (int, error) {
-	first, _, _ := strings.Cut(version, ".")
-	return strconv.Atoi(first)
+// NextSeries is the series behind that of a version: 3 of 2.1, 0.15 of 0.14.1.
+func NextSeries(version string) string {
+	next, err := later(version, 1)
+	if err != nil {
+		return version
+	}
+	return next
 }
 
-// since is what a table has for a major version of the plugin of f: that of the last
-// one in it which is not behind.
-func since[V any](f RuntimeFit, table map[string]V, major int, version string) (v V, err error) {
-	from, oldest := -1, -1
-	for m, of := range table {
-		n, _ := strconv.Atoi(m) // as check has seen
-		if n <= major && n > from {
-			from, v = n, of
-		}
-		if oldest < 0 || n < oldest {
-			oldest = n
+// later is the n-th series behind that of a version of numbers.
+func later(version string, n int) (string, error) {
+	numbers := strings.Split(crate.Series(version), ".")
+	last, err := strconv.Atoi(numbers[len(numbers)-1])
+	numbers[len(numbers)-1] = strconv.Itoa(last + n)
+	return strings.Join(numbers, "."), err
+}
+
+// since is what a table has for a version of the plugin of f: that of the last one in
+// it which is not behind.
+func since[V any](f RuntimeFit, table map[string]V, version string) (v V, err error) {
+	from := slices.SortedFunc(maps.Keys(table), lock.CompareVersions)
+	for _, least := range slices.Backward(from) {
+		if lock.CompareVersions(least, version) <= 0 {
+			return table[least], nil
 		}
 	}
-	if from < 0 {
-		return v, fault.Errorf(fault.Usage, fmt.Sprintf("take %s %d or later", f.Plugin, oldest), "which version of the library fits %s %s is not known", f.Plugin, version)
-	}
-	return v, nil
+	return v, fault.Errorf(fault.Usage, fmt.Sprintf("take %s %s or later", f.Plugin, from[0]), "which version of the library fits %s %s is not known", f.Plugin, version)
 }

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -32,6 +33,7 @@ type CrateDep struct {
 	Kind      string // "normal" for "", "build" or "dev"
 	Target    string // cfg(…) or a triple, "" for all
 	Optional  bool
+	Rename    string // what the crate calls it, "" for its name
 	Registry  string // of another index, in the index alone
 }
 
@@ -120,6 +122,9 @@ func (c Crate) entry(sum string, clock bool) string {
 		if d.Target != "" {
 			dep["target"] = d.Target
 		}
+		if d.Rename != "" {
+			dep["name"], dep["package"] = d.Rename, d.Name
+		}
 		if d.Registry != "" {
 			dep["registry"] = d.Registry
 		}
@@ -154,7 +159,10 @@ func (c Crate) manifest() string {
 		if d.Target != "" {
 			kind = fmt.Sprintf("target.'%s'.%s", d.Target, kind)
 		}
-		fmt.Fprintf(&b, "\n[%s.%s]\nversion = %q\noptional = %v\n", kind, d.Name, d.Req, d.Optional)
+		fmt.Fprintf(&b, "\n[%s.%s]\nversion = %q\noptional = %v\n", kind, cmp.Or(d.Rename, d.Name), d.Req, d.Optional)
+		if d.Rename != "" {
+			fmt.Fprintf(&b, "package = %q\n", d.Name)
+		}
 	}
 	if len(c.Features) > 0 {
 		b.WriteString("\n[features]\n")

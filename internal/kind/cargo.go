@@ -3,10 +3,13 @@ package kind
 import (
 	"github.com/birbparty/buck2-protobuf/internal/archive"
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
-// crate reads crates. They are in no tree, because cargo compiles them.
+// crate reads crates. Those of a plugin are in no tree, because cargo compiles them; of
+// a runtime each has the folder that cargo gives it.
 var crate = Kind{
+	roots: func(_ string, f lock.File) []string { return []string{f.Name + "-" + f.Version} },
 	options: func(*Artifact, *Content) archive.Options {
 		return archive.Options{Format: "tar.gz", StripTop: true}
 	},

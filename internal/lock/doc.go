@@ -44,6 +44,12 @@
 //	[protos.NAME."VERSION".platforms]
 //	any = { tree = "…" }
 //
+//	[runtimes.LANGUAGE.NAME."VERSION"] # libraries of generated code; files and platforms as above
+//	fits = ["…"]    # NAME@VERSION of the plugins whose code it was chosen for
+//
+//	[runtimes.rust.NAME."VERSION".folders] # how each crate is compiled, see package crate
+//	"CRATE-VERSION" = { type = "proc-macro", called = "…", root = "…", edition = "…", features = ["…"], imports = ["…"], script = "…", script-imports = ["…"] }
+//
 // Keys without a value are left out. Every known platform has a cell in one of
 // the three states. Every file has a SHA-256 and a size in bytes; with both,
 // Buck2 asks a server nothing before it needs the file. Files of the ecosystem

@@ -183,6 +183,7 @@ var npm = Kind{
 
 var cargo = Kind{
 	Name: Cargo, Ecosystem: true, Compiled: true, RegistryPrefix: "sparse+", PURL: "cargo",
+	Language: "rust", RuntimeHint: `write "prost" for a version that fits the plugins, "prost==0.14.1", or the name of any other crate, with its features as in "tokio[full]"`,
 	checkPackage: func(name string) error {
 		if strings.Contains(name, ".") || len(name) > 64 {
 			return fmt.Errorf("package %q is not the name of a crate", name)

@@ -189,7 +189,7 @@ func Parse(name string, data []byte) (*Lock, error) {
 		}
 		return l, nil
 	}
-	if line := MergeMarker(data); line > 0 {
+	if line := tomlscan.MergeMarker(data); line > 0 {
 		return nil, fault.Errorf(fault.Lock, "take one side of the conflict, for example with: git checkout --ours -- "+shell(name)+"; then run: lockgen update",
 			"%s:%d: unresolved merge", name, line)
 	}
@@ -265,21 +265,6 @@ func describe(err error) error {
 		return fmt.Errorf("line %d: %s", parse.Position.Line, parse.Message)
 	}
 	return err
-}
-
-// MergeMarker returns the number of the first line with a conflict marker of
-// git, or 0.
-func MergeMarker(data []byte) int {
-	n := 0
-	for line := range bytes.Lines(data) {
-		n++
-		for _, m := range []string{"<<<<<<< ", ">>>>>>> ", "||||||| "} {
-			if bytes.HasPrefix(line, []byte(m)) {
-				return n
-			}
-		}
-	}
-	return 0
 }
 
 func (l *Lock) Validate() error {
@@ -405,6 +390,9 @@ func (v *Version) validateCompiled() error {
 	})
 }
 
+// mayRun reports whether a package may run code while it is compiled.
+func (v *Version) mayRun(pkg string) bool { return slices.Contains(v.BuildScripts, pkg) }
+
 func (v *Version) validateFile(key string, f File) error {
 	if err := syntax.CheckShown(key); err != nil {
 		return err
@@ -442,7 +430,7 @@ func (v *Version) validateFile(key string, f File) error {
 }
 
 func (v *Version) validateCell(c Cell) error {
-	compiled := v.Kind().Compiled && c.Locked()
+	compiled := v.Compiles() && c.Locked()
 	set := 0
 	for _, is := range []bool{c.Tree != "" || compiled, c.Emulate != "", c.Unavailable != ""} {
 		if is {

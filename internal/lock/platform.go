@@ -2,7 +2,8 @@ package lock
 
 import (
 	"runtime"
-	"strconv"
+
+	"github.com/birbparty/buck2-protobuf/internal/pep440"
 )
 
 // A Platform is an operating system and a processor for which plugins are
@@ -53,26 +54,26 @@ var Platforms = []Platform{
 		Name: "linux-aarch64", OS: "linux", Arch: "aarch64",
 		GOOS: "linux", GOARCH: "arm64", NodeOS: "linux", NodeCPU: "arm64",
 		RustTarget: "aarch64-unknown-linux-gnu",
-		PipTags:    manylinux("aarch64", 17),
+		PipTags:    pep440.Manylinux("aarch64", 17),
 	},
 	{
 		Name: "linux-x86_64", OS: "linux", Arch: "x86_64",
 		GOOS: "linux", GOARCH: "amd64", NodeOS: "linux", NodeCPU: "x64",
 		RustTarget: "x86_64-unknown-linux-gnu",
-		PipTags:    manylinux("x86_64", 5),
+		PipTags:    pep440.Manylinux("x86_64", 5),
 	},
 	{
 		Name: "macos-aarch64", OS: "macos", Arch: "aarch64",
 		GOOS: "darwin", GOARCH: "arm64", NodeOS: "darwin", NodeCPU: "arm64",
 		RustTarget: "aarch64-apple-darwin",
-		PipTags:    macosx("arm64", 11),
+		PipTags:    pep440.MacOSX("arm64", 11),
 		Rosetta:    "macos-x86_64",
 	},
 	{
 		Name: "macos-x86_64", OS: "macos", Arch: "x86_64",
 		GOOS: "darwin", GOARCH: "amd64", NodeOS: "darwin", NodeCPU: "x64",
 		RustTarget: "x86_64-apple-darwin",
-		PipTags:    macosx("x86_64", 10),
+		PipTags:    pep440.MacOSX("x86_64", 10),
 	},
 	{
 		Name: "windows-aarch64", OS: "windows", Arch: "aarch64",
@@ -117,37 +118,4 @@ func Host() (p Platform, ok bool) {
 		}
 	}
 	return Platform{}, false
-}
-
-// manylinux lists the wheel tags for glibc 2.28 down to 2.oldest (PEP 600),
-// with the older names of three of them from PEP 513, 571 and 599.
-func manylinux(arch string, oldest int) []string {
-	legacy := map[int]string{17: "manylinux2014_", 12: "manylinux2010_", 5: "manylinux1_"}
-	var tags []string
-	for minor := 28; minor >= oldest; minor-- {
-		tags = append(tags, "manylinux_2_"+strconv.Itoa(minor)+"_"+arch)
-		if old, ok := legacy[minor]; ok {
-			tags = append(tags, old+arch)
-		}
-	}
-	return tags
-}
-
-// macosx lists the wheel tags for macOS 14 down to the oldest major version
-// that runs on the processor, as in PyPA's packaging library.
-func macosx(arch string, oldest int) []string {
-	var tags []string
-	for major := 14; major >= 11; major-- {
-		for _, a := range []string{arch, "universal2"} {
-			tags = append(tags, "macosx_"+strconv.Itoa(major)+"_0_"+a)
-		}
-	}
-	if oldest <= 10 {
-		for minor := 16; minor >= 6; minor-- {
-			for _, a := range []string{arch, "universal2", "intel"} {
-				tags = append(tags, "macosx_10_"+strconv.Itoa(minor)+"_"+a)
-			}
-		}
-	}
-	return tags
 }

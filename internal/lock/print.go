@@ -87,6 +87,9 @@ func (v *Version) fields() [18]field {
 	}
 }
 
+// runtimeFields are those that runtimes may have.
+var runtimeFields = []string{"args", "build-scripts", "fits", "package", "python", "source", "trust"}
+
 func (f *File) fields() [13]field {
 	return [...]field{
 		{key: "name", text: &f.Name},
@@ -105,10 +108,17 @@ func (f *File) fields() [13]field {
 	}
 }
 
-func (f *Folder) fields() [2]field {
+func (f *Folder) fields() [9]field {
 	return [...]field{
+		{key: "type", text: &f.Type},
+		{key: "called", text: &f.Called},
+		{key: "root", text: &f.Root},
+		{key: "edition", text: &f.Edition},
+		{key: "features", list: &f.Features},
 		{key: "files", list: &f.Files},
 		{key: "imports", list: &f.Imports},
+		{key: "script", text: &f.Script},
+		{key: "script-imports", list: &f.ScriptImports},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/crate"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
@@ -45,8 +46,10 @@ func CheckEntryName(name string) error {
 // A Folder is a folder of import paths in a proto package. Dependencies are
 // recorded for folders, not for files.
 type Folder struct {
-	Files   []string `toml:"files" json:"files"`               // names of its .proto files, sorted
+	Files   []string `toml:"files" json:"files,omitempty"`     // names of its .proto files, sorted
 	Imports []string `toml:"imports" json:"imports,omitempty"` // other folders from which these import files, sorted; without well-known types
+
+	crate.Spec // only of a crate of a runtime of Rust, whose Imports are items of [crate.Use]
 }
 
 // IsProtos reports whether the version is of a proto package.
@@ -54,7 +57,7 @@ func (v *Version) IsProtos() bool { return len(v.Folders) > 0 && !v.IsRuntime() 
 
 // Compiles reports whether the version is a program that is compiled where it is used,
 // by the manager of its kind.
-func (v *Version) Compiles() bool { return v.Kind().Compiled && !v.IsProtos() }
+func (v *Version) Compiles() bool { return v.Kind().Compiled && !v.IsProtos() && !v.IsRuntime() }
 
 // spread copies the single cell of a parsed proto package to every platform.
 func (v *Version) spread() {
@@ -164,6 +167,9 @@ func (f Folder) validate(name string) error {
 	if len(f.Files) == 0 {
 		return errors.New("it has no files")
 	}
+	if !f.Empty() {
+		return errors.New("it is described as a crate")
+	}
 	if err := checkSorted("files", f.Files, checkProtoFile); err != nil {
 		return err
 	}
@@ -216,7 +222,7 @@ func (l *Lock) checkProtos() error {
 			}
 			for _, folder := range slices.Sorted(maps.Keys(v.Folders)) {
 				for _, imported := range v.Folders[folder].Imports {
-					if !l.serves(v, imported) {
+					if protos && !l.serves(v, imported) {
 						return fmt.Errorf("%s %s: folder %q imports the folder %q, which is not in it or its deps", name, version, folder, imported)
 					}
 				}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/mod/module"
 
+	"github.com/birbparty/buck2-protobuf/internal/crate"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
@@ -43,7 +44,7 @@ func RuntimesKind(language string) string {
 // RuntimeEntry is the name of an entry for a runtime. The name is one of the catalogue,
 // or that of a package: com.acme:lib is called com.acme-lib, @acme/lib acme-lib.
 func RuntimeEntry(language, name string) string {
-	if strings.ContainsAny(name, ":/@") {
+	if name, _ = syntax.Extras(name); strings.ContainsAny(name, ":/@") {
 		name = strings.ToLower(strings.NewReplacer(":", "-", "/", "-", "@", "").Replace(name))
 	}
 	return runtimesPrefix + language + "/" + name
@@ -94,7 +95,7 @@ func (l *Lock) takeRuntimes() {
 // validateRuntime checks the keys that a runtime has, and that it has no others.
 func (v *Version) validateRuntime() error {
 	for _, f := range v.fields() {
-		if !f.empty() && !slices.Contains([]string{"fits", "package", "python", "source", "trust"}, f.key) {
+		if !f.empty() && !slices.Contains(runtimeFields, f.key) {
 			return fmt.Errorf("a runtime has no %s", f.key)
 		}
 	}
@@ -119,8 +120,12 @@ func (v *Version) validateRuntime() error {
 	return errors.Join(v.checkPackages(), checkInterpreters(v.Python))
 }
 
-// checkPackages checks the packages of a runtime of Go, which are its folders.
+// checkPackages checks the packages of a runtime of Go or the crates of one of Rust,
+// which are its folders.
 func (v *Version) checkPackages() error {
+	if v.Kind().Compiled {
+		return v.checkCrates()
+	}
 	if !v.Kind().Mains {
 		if len(v.Folders) > 0 {
 			return fmt.Errorf("a runtime of %s has no folders", v.Language)
@@ -132,6 +137,9 @@ func (v *Version) checkPackages() error {
 	}
 	for _, at := range slices.Sorted(maps.Keys(v.Folders)) {
 		f := v.Folders[at]
+		if !f.Empty() {
+			return fmt.Errorf("folder %q: it is described as a crate", at)
+		}
 		if err := module.CheckImportPath(at); err != nil {
 			return fmt.Errorf("folder %q: %w", at, err)
 		}
@@ -176,8 +184,11 @@ func (l *Lock) checkRuntimes() error {
 			}
 			for _, key := range slices.Sorted(maps.Keys(v.Files)) {
 				name, version := v.PackageOf(key)
-				if v.Kind().Folders { // node takes the nearest: a folder has one version
+				switch {
+				case v.Kind().Folders: // node takes the nearest: a folder has one version
 					name, version = key, v.Files[key].Label(key)
+				case v.Kind().Compiled: // versions that cannot replace each other are other crates
+					name += " " + crate.Series(version)
 				}
 				other, twice := known[language+"/"+name]
 				if !ok || twice && other.version == version {

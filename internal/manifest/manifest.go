@@ -258,7 +258,7 @@ func manifestText(name string, data []byte) (string, error) {
 		}
 		i += size
 	}
-	if line := lock.MergeMarker(data); line > 0 {
+	if line := tomlscan.MergeMarker(data); line > 0 {
 		return refuse("resolve the conflict, then run: lockgen update", ":%d: unresolved merge", line)
 	}
 	return string(data), nil

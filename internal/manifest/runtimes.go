@@ -26,8 +26,11 @@ func ParseRuntime(language, item string) (name, version string, err error) {
 	name, version = strings.TrimSpace(name), strings.TrimSpace(version)
 	kind := lock.KindOf(lock.RuntimesKind(language))
 	hint := kind.RuntimeHint
-	_, entry, _ := lock.RuntimeName(lock.RuntimeEntry(language, RuntimeSource(language, name).Name))
-	if _, extras := kind.Extras(name); extras != nil || kind.CheckPackage(name) != nil && syntax.CheckName(name) != nil || strings.Count(name, ":") > 1 || syntax.CheckName(entry) != nil {
+	source := RuntimeSource(language, name)
+	_, entry, _ := lock.RuntimeName(lock.RuntimeEntry(language, source.Name))
+	bare, extras := kind.Extras(source.Name)
+	bad := extras != nil && !kind.Compiled || slices.ContainsFunc(extras, func(extra string) bool { return kind.CheckExtra(extra) != nil })
+	if bad || kind.CheckPackage(bare) != nil && syntax.CheckName(bare) != nil || strings.Count(name, ":") > 1 || syntax.CheckName(entry) != nil {
 		return "", "", fault.Errorf(fault.Usage, hint, "%q is not the name of a library, or not only that", item)
 	}
 	if !exact {
@@ -40,9 +43,13 @@ func ParseRuntime(language, item string) (name, version string, err error) {
 }
 
 // RuntimeSource is where a library of a language is published. What is no name of a
-// package there is one of the catalogue, which knows the package.
+// package there is one of the catalogue, which knows the package. Features of a crate
+// are part of the name, as in [Source].
 func RuntimeSource(language, name string) *Source {
 	kind := lock.KindOf(lock.RuntimesKind(language))
+	if source, err := parseExtras(kind, name); err == nil && kind.Compiled { // a registry tells _ from -
+		return &source
+	}
 	if kind.CheckPackage(name) == nil {
 		name = kind.Normal(name)
 	}

@@ -58,7 +58,7 @@ func (a *adding) library(spec string) string {
 	}
 	source := manifest.RuntimeSource(language, name)
 	entry := lock.RuntimeEntry(language, source.Name)
-	if !strings.ContainsAny(name, ":/@") || lock.CheckEntryName(entry) != nil {
+	if !strings.ContainsAny(name, ":/@[") || lock.CheckEntryName(entry) != nil {
 		return spec
 	}
 	if a.entries == nil {

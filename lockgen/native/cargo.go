@@ -14,9 +14,11 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
+	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/kind"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/origin"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
@@ -27,25 +29,30 @@ import (
 // manifests of crates that were downloaded and verified first. Nothing is compiled,
 // so platforms have no tree digest.
 type cargoSource struct {
-	tool    *cargo.Client
-	origins *origin.Origins
-	needed  source.Needed
+	tool     *cargo.Client
+	origins  *origin.Origins
+	needed   source.Needed
+	cooldown func(w *plan.Want) *cooldown.Rule
 
-	mu    sync.Mutex
-	gives *origin.Crates // nil while unknown
+	together once.Map[string, *crateLibraries] // by the runtimes of Rust
+
+	mu      sync.Mutex
+	folders map[string]map[string]lock.Folder // of runtimes, by NAME VERSION
+	gives   *origin.Crates                    // nil while unknown
 	// crates holds the index entries of crates, by name and version.
 	crates map[string]map[string]cargo.Crate
 	absent map[string]error // why it said nothing, by name
 }
 
 // NewCargo returns the source of crates. tool resolves in the folder of origins.
-func NewCargo(tool *cargo.Client, origins *origin.Origins, needed source.Needed) source.Source {
-	return &cargoSource{tool: tool, origins: origins, needed: needed}
+func NewCargo(tool *cargo.Client, origins *origin.Origins, cooldown func(w *plan.Want) *cooldown.Rule, needed source.Needed) source.Source {
+	return &cargoSource{tool: tool, origins: origins, cooldown: cooldown, needed: needed, folders: map[string]map[string]lock.Folder{}}
 }
 
 var (
 	_ source.Describer = (*cargoSource)(nil)
 	_ source.Packager  = (*cargoSource)(nil)
+	_ source.Finisher  = (*cargoSource)(nil)
 )
 
 // index is that of plugins.toml, or else of the user's cargo.
@@ -56,6 +63,9 @@ func (s *cargoSource) index() (*cargo.Index, error) {
 func (s *cargoSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	if r := catalog.Builtin().Refused(w.From.Name); r != nil {
 		return nil, r
+	}
+	if w.Language != "" {
+		return s.libraries(ctx, w, platforms)
 	}
 	index, err := s.index()
 	if err != nil {
@@ -173,14 +183,22 @@ func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closur
 			res.Artifacts = append(res.Artifacts, a)
 		}
 	}
-	res.BuildScripts = slices.Sorted(maps.Keys(scripts))
-	if len(scripts) > 0 && !w.BuildScripts {
-		return nil, source.NeedsConsent(w.Name, scripts)
+	if err := consent(w, res, scripts); err != nil {
+		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(yanked)) {
 		res.Notes = append(res.Notes, fmt.Sprintf("%s: its publisher has yanked crate %s, which the plugin's own Cargo.lock names", w, name))
 	}
 	return res, nil
+}
+
+// consent notes the crates that run code, with who made them, if they may.
+func consent(w *plan.Want, res *source.Resolution, scripts map[string]string) error {
+	res.BuildScripts = slices.Sorted(maps.Keys(scripts))
+	if len(scripts) > 0 && !w.BuildScripts {
+		return source.NeedsConsent(w.Name, scripts)
+	}
+	return nil
 }
 
 // checkBin returns an error if the crate does not have the executable.
@@ -362,6 +380,9 @@ func (s *cargoSource) Locked(_ *plan.Want, _ string, f lock.File) (*source.Artif
 // Executable is the path where cargo install puts the program. The manifest of the
 // crate proves that it will be there.
 func (s *cargoSource) Executable(w *plan.Want, p lock.Platform, _ source.Tree, _ map[string]*source.Content) (string, error) {
+	if w.Language != "" {
+		return "", nil
+	}
 	return w.Binaries(p)[0], nil
 }
 

@@ -66,6 +66,7 @@ type Want struct {
 	Untried      bool     // it is not tried
 	Python       []string // pip: the interpreters to find wheels for
 	Args         []string // arguments for the compiler
+	features     []string // for a runtime: those of its crate that a person wrote
 	BuildScripts bool     // the manifest allows it to run code while it is compiled
 
 	// Finds says that nobody named the executable: the source is asked which one it
@@ -422,9 +423,10 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 	p := e.p
 	w := &Want{
 		Name: e.name, At: e.at(), From: a.Source, Optional: p.Optional, Args: p.Args, Overrides: p.Platforms,
-		BuildScripts: slices.Contains(e.m.Policy.BuildScripts, e.name), RuntimeName: p.Runtime, Known: p.Source == nil,
+		RuntimeName: p.Runtime, Known: p.Source == nil,
 		Spec: manifest.Spec{Binary: cmp.Or(a.Binary, p.Binary), Include: cmp.Or(a.Include, p.Include), Entry: p.Entry, Generator: p.Generator, MainClass: p.MainClass},
 	}
+	w.consented(e.m)
 	if bare, features := w.From.Bare(); features != nil && w.kind().Compiled { // extras of pip are part of the name
 		w.From, w.Args = bare, append(slices.Clone(w.Args), "--features", strings.Join(features, ","))
 	}
@@ -445,6 +447,11 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 		w.RuntimeName = e.recipe.Runtime
 	}
 	return w, nil
+}
+
+// consented notes that a manifest lets w run code while it is compiled.
+func (w *Want) consented(m *manifest.Manifest) {
+	w.BuildScripts = slices.Contains(m.Policy.BuildScripts, w.Name)
 }
 
 // fill adds from a recipe what the entry leaves out.

@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
@@ -15,7 +14,12 @@ import (
 // planRuntime is [planPlugin] for an entry of [runtimes].
 func planRuntime(m *manifest.Manifest, name string) (*Want, error) {
 	p := m.Plugins[name]
-	w := &Want{Name: name, At: m.At("plugins", name), From: *p.Source, Language: p.Language, Untried: true}
+	w := &Want{Name: name, At: m.At("plugins", name), Language: p.Language, Untried: true}
+	w.consented(m)
+	w.From, w.features = p.Source.Bare()
+	if len(w.features) > 0 {
+		w.Args = []string{"--features", strings.Join(w.features, ",")}
+	}
 	if w.kind().Wheels {
 		w.Python = m.Python
 		if len(w.Python) == 0 {
@@ -55,10 +59,23 @@ func (w *Want) listed() string {
 // OneEach reports whether each platform has its own file, which the server may lack.
 func (w *Want) OneEach() bool { return w.kind().OneEach && w.Language == "" }
 
-// Items are the packages that a runtime is, as NAME==VERSION.
+// Items are the packages that a runtime is, as NAME==VERSION, and with features of a
+// crate as NAME[FEATURE,…]==VERSION.
 func (w *Want) Items() (items []string) {
-	for _, name := range append([]string{w.From.Name}, w.Parts...) {
+	own := w.From.Name
+	if len(w.features) > 0 {
+		own += "[" + strings.Join(w.features, ",") + "]"
+	}
+	for _, name := range append([]string{own}, w.Parts...) {
 		items = append(items, manifest.RuntimeItem(name, w.Version))
+	}
+	return items
+}
+
+// Consented are the packages that a runtime is, as [Want.Consents] has them.
+func (w *Want) Consented() (items []string) {
+	for _, name := range append([]string{w.From.Name}, w.Parts...) {
+		items = append(items, manifest.RuntimeItem(w.kind().Normal(name), w.Version))
 	}
 	return items
 }
@@ -119,7 +136,7 @@ func (w *Want) Follows() (names []string) {
 
 // Fit makes the range of a runtime that of the versions that run the code of all
 // plugins among others whose versions are known; an exact version has to be one. They
-// are of the major version of the newest of that code, unless w has another one that
+// are of the series of the newest of that code, unless w has another one that
 // does: what is locked is not left for an older one. The error is of class
 // [fault.Usage].
 func (w *Want) Fit(others []*Want) error {
@@ -171,19 +188,12 @@ func (w *Want) Fit(others []*Want) error {
 		return misfit(fmt.Sprintf("write %q, for a version that fits, or %q", w.listed(), manifest.RuntimeItem(w.listed(), least.version)),
 			"%s %s does not run the code of %s, which wants %s or later, before %s", w.listed(), w.Version, least.by, least.version, below.version)
 	}
-	if next := nextMajor(least.version); fits(next) && (w.Version == "" || !fits(w.Version) || CompareVersions(kind, w.Version, next) < 0) {
+	if next := catalog.NextSeries(least.version); fits(next) && (w.Version == "" || !fits(w.Version) || CompareVersions(kind, w.Version, next) < 0) {
 		below.version = next
 	}
 	var err error
 	w.rng, err = ParseRange(kind, fmt.Sprintf(">=%s <%s", least.version, below.version))
 	return err
-}
-
-// nextMajor is the major version behind one of numbers.
-func nextMajor(version string) string {
-	first, _, _ := strings.Cut(version, ".")
-	n, _ := strconv.Atoi(first)
-	return strconv.Itoa(n + 1)
 }
 
 // Range is what the version of w has to be in.

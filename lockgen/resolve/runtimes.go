@@ -120,7 +120,7 @@ func lieBeside(w, o *plan.Want) {
 	}
 	w.Beside = append(w.Beside, o.Items()...)
 	if o.Written {
-		w.Consents = append(w.Consents, o.Items()...)
+		w.Consents = append(w.Consents, o.Consented()...)
 	}
 }
 

@@ -216,7 +216,7 @@ func (s *Session) newSource(ctx context.Context, kind string) (source.Source, er
 		if err != nil {
 			return nil, err
 		}
-		return native.NewCargo(tool, s.origins, s.Needed), nil
+		return native.NewCargo(tool, s.origins, s.cooldown, s.Needed), nil
 	case lock.Maven:
 		at, err := s.origins.Maven()
 		if err != nil {
