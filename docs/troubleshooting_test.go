@@ -56,11 +56,19 @@ func sections(t *testing.T, page string) []section {
 }
 
 // TestTopics: every paragraph that a message names is there, and every paragraph
-// is named.
+// is named. Each shows a whole message, which TestCommands compares with a real one,
+// but for those that other tests have.
 func TestTopics(t *testing.T) {
 	var anchors []string
 	for _, s := range sections(t, "troubleshooting.md") {
 		anchors = append(anchors, s.anchor)
+		elsewhere := map[string]string{
+			"all-sources-failed": "several sources of one plugin", "direct-references": "clients of registries", "machine": "this machine", "a-fault-of-ours": "no command makes one",
+		}
+		shown := strings.Contains(fmt.Sprint(s.blocks), "troubleshooting.md#"+s.anchor)
+		if shown == (elsewhere[s.anchor] != "") {
+			t.Errorf("#%s shows a message: %t", s.anchor, shown)
+		}
 	}
 	for _, topic := range fault.Topics() {
 		if !slices.Contains(anchors, string(topic)) {
@@ -147,6 +155,8 @@ func (w *world) write(name, text string) {
 	}
 }
 
+func (w *world) append(name, text string) { w.write(name, w.read(name)+text) }
+
 func (w *world) read(name string) string {
 	w.Helper()
 	text, err := os.ReadFile(filepath.Join(w.dir, name))
@@ -193,6 +203,38 @@ var prepare = map[string]func(*world){
 		}
 		w.write("a/a.proto", "syntax = \"proto3\";\npackage a;\nimport \"b/b.proto\";\n")
 	},
+	"policy": func(w *world) { w.append(manifest.FileName, "\n[policy]\nallow = [\"npm:script\"]\n") },
+	"archives": func(w *world) {
+		w.server.File("/dl/tool.tar.gz", fake.Tarball("", map[string]string{"../tool": "#!/bin/sh\n"}))
+		w.write(manifest.FileName, fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins.new]\nversion = \"1.0.0\"\nsource = \"%s/dl/tool.tar.gz\"\nbinary = \"tool\"\n", w.server.URL))
+		w.write(lock.FileName, "schema = 1\n")
+	},
+	"checksum-files": func(w *world) {
+		w.server.File("/dl/tool", []byte("#!/bin/sh\n"))
+		w.server.File("/dl/SHA256SUMS", []byte(strings.Repeat("ab", 32)+"  other\n"))
+		w.write(manifest.FileName, fmt.Sprintf("platforms = [\"linux-x86_64\"]\n\n[plugins.new]\nversion = \"1.0.0\"\nsource = \"%s/dl/tool\"\nbinary = \"tool\"\nchecksums = \"SHA256SUMS\"\n", w.server.URL))
+		w.write(lock.FileName, "schema = 1\n")
+	},
+	"npm": func(w *world) {
+		if err := os.WriteFile(filepath.Join(w.dir, ".npmrc"), []byte("_authToken=secret\n"), 0o600); err != nil {
+			w.Fatal(err)
+		}
+	},
+	"settings-of-cargo-and-go": func(w *world) {
+		dir := filepath.Join(w.dir, ".cargo")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			w.Fatal(err)
+		}
+		w.write(".cargo/config.toml", "[registries\n")
+		w.write(manifest.FileName, "platforms = [\"linux-x86_64\"]\n\n[plugins.new]\nversion = \"1.0.0\"\nsource = \"cargo:protoc-gen-new\"\nbinary = \"protoc-gen-new\"\n")
+		w.write(lock.FileName, "schema = 1\n")
+	},
+	"cache-of-others": func(w *world) {
+		w.run("fetch get tool")
+		if err := os.Chmod(w.cache, 0o777); err != nil {
+			w.Fatal(err)
+		}
+	},
 	"out-of-time": func(w *world) { w.server.Fault(w.wheel.Path, fake.Silent(time.Minute)) },
 }
 
@@ -201,8 +243,10 @@ var prepare = map[string]func(*world){
 // for anything.
 func TestCommands(t *testing.T) {
 	bin := path(t)
-	if err := os.WriteFile(filepath.Join(bin, "cargo"), []byte("#!/bin/sh\necho 'cargo 1.95.0 (f2d3ce0bd 2026-03-21)'\n"), 0o755); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"cargo", "rustc"} {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\necho '"+name+" 1.95.0 (f2d3ce0bd 2026-03-21)'\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	commands := 0
 	for _, s := range sections(t, "troubleshooting.md") {

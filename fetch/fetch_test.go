@@ -41,6 +41,8 @@ type world struct {
 	env      map[string]string
 
 	registries string // more lines of [registries]
+
+	told, held int // runs that a hostile text gets into, see tells
 }
 
 // newWorld locks tool 1.0.0 (pip: an executable and a .proto file), script

@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // nasty plays with a terminal: it colours, sets the title, reorders, hides and
@@ -24,6 +25,7 @@ const nasty = "x\x1b[31m\x1b]0;t\x07\u009b\u202e\u2066\u200b\u2028\ufeff\ufe0f\U
 func (w *world) tells(status int, args ...string) {
 	w.Helper()
 	for _, json := range []bool{false, true} {
+		w.told++
 		if json {
 			args = append(args, "--json")
 		}
@@ -31,7 +33,9 @@ func (w *world) tells(status int, args ...string) {
 		text := stdout + stderr
 		if got != status || !strings.Contains(text, `\u202e`) || strings.Contains(text, "\nfetch: forged") {
 			w.Errorf("fetch %q: status %d, want %d and the text\n%s", args, got, status, text)
+			continue
 		}
+		w.held++
 	}
 }
 
@@ -85,6 +89,11 @@ func TestHostileText(t *testing.T) {
 	}
 	w.tells(4, "get", "bare")
 	w.tells(4, "get", "tool")
+	w.registry.Fault("/files/bare-linux", says(http.StatusForbidden, "text/plain", strings.Repeat(nasty, 1<<20/len(nasty))))
+	w.tells(4, "get", "bare")
+	if _, stdout, stderr := w.fetch("get", "bare"); len(stdout)+len(stderr) > 4<<10 {
+		t.Errorf("a megabyte is told in %d bytes", len(stdout)+len(stderr))
+	}
 	w.registry.Fault("/simple/tool-wheel/", says(http.StatusOK, "application/vnd.pypi.simple.v1+json", `{"files": "`+strings.ReplaceAll(nasty, "\n", "")+`"`))
 	w.fetch("get", "tool")
 	w.registry.Fault("/simple/tool-wheel/")
@@ -145,4 +154,5 @@ func TestHostileText(t *testing.T) {
 	w.fetch("bundle", "b")
 	w.fetch("stats")
 	w.fetch("cache", "clear", "-v")
+	testenv.Held(t, "hostile text of servers, locks, manifests, the cache and the command line that gets into fetch: shown escaped, by lines and by --json, raw nowhere", "", w.told, w.held)
 }

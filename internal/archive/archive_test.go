@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // tempArchive writes data to a file and opens it.
@@ -62,6 +63,7 @@ func unpackInJail(t testing.TB, f *os.File, o Options, l limits) ([]File, string
 }
 
 func TestHostileTar(t *testing.T) {
+	row := testenv.Rows(t, "an archive written byte by byte, right, hostile or damaged: taken, or refused for its reason; nothing outside", "hostile tar.gz")
 	deep := strings.Repeat("d/", 70) + "f"
 	cut := tgz(file("a"), file("b"))
 	badCRC := bytes.Clone(cut)
@@ -194,6 +196,7 @@ func TestHostileTar(t *testing.T) {
 		{"HTML", []byte("<!doctype html>"), `it looks like HTML`},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
+			row(t)
 			f := tempArchive(t, tt.data)
 			files, _, err := unpackInJail(t, f, Options{Format: "tar.gz"}, defaultLimits)
 			checkRefused(t, files, err, tt.want)
@@ -221,6 +224,7 @@ func checkRefused(t *testing.T, files []File, err error, want string) {
 }
 
 func TestHostileZip(t *testing.T) {
+	row := testenv.Rows(t, "an archive written byte by byte, right, hostile or damaged: taken, or refused for its reason; nothing outside", "hostile zip")
 	a := zipEnt{name: "a", body: "hello"}
 	d := zipEnt{name: "d", body: strings.Repeat("hello", 100), method: zip.Deflate}
 	with := func(e zipEnt, f func(*zipEnt)) zipEnt { f(&e); return e }
@@ -331,6 +335,7 @@ func TestHostileZip(t *testing.T) {
 		{"directory malformed", zipOf(with(a, func(e *zipEnt) { e.dir = put16(0, 0) })), `directory of the zip is malformed`},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
+			row(t)
 			f := tempArchive(t, tt.data)
 			files, _, err := unpackInJail(t, f, Options{Format: "zip"}, defaultLimits)
 			if tt.what == "empty zip" && err != nil && strings.Contains(err.Error(), "the zip has no entry") {
@@ -343,6 +348,7 @@ func TestHostileZip(t *testing.T) {
 
 // TestUnpackAccepts has what is unusual and right.
 func TestUnpackAccepts(t *testing.T) {
+	row := testenv.Rows(t, "an archive written byte by byte, right, hostile or damaged: taken, or refused for its reason; nothing outside", "unusual, and right")
 	gnu := "ustar  \x00"
 	a := zipEnt{name: "a", body: "hello"}
 	crc := binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte("hello")))
@@ -405,6 +411,7 @@ func TestUnpackAccepts(t *testing.T) {
 		{"Exec", Options{Exec: func(p string) bool { return p == "bin/b" }}, tgz(file("bin/b"), file("a")), "a:- bin/b:x"},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
+			row(t)
 			if tt.o.Format == "" {
 				tt.o.Format = "tar.gz"
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 func xzOf(t testing.TB, data []byte, config xz.WriterConfig) []byte {
@@ -115,6 +116,7 @@ func xzBlocks(blocks int, dict byte, filter byte) []byte {
 }
 
 func TestHostileXZ(t *testing.T) {
+	row := testenv.Rows(t, "an archive written byte by byte, right, hostile or damaged: taken, or refused for its reason; nothing outside", "hostile tar.xz")
 	good := xzOf(t, tarOf(file("a"), tarHdr{name: "b", body: string(noise(100_000))}), xz.WriterConfig{})
 	flip := func(at int) []byte {
 		b := bytes.Clone(good)
@@ -157,11 +159,12 @@ func TestHostileXZ(t *testing.T) {
 		{"bytes after the tar", xzOf(t, append(tarOf(file("a")), 'x'), xz.WriterConfig{}), "bytes follow the end of the tar"},
 		{"no tar", xzOf(t, []byte("hello"), xz.WriterConfig{}), "tar header: it is cut short"},
 	} {
-		t.Run(tt.what, func(t *testing.T) { refusedEverywhere(t, "tar.xz", tt.data, tt.want) })
+		t.Run(tt.what, func(t *testing.T) { row(t); refusedEverywhere(t, "tar.xz", tt.data, tt.want) })
 	}
 }
 
 func TestHostileZstd(t *testing.T) {
+	row := testenv.Rows(t, "an archive written byte by byte, right, hostile or damaged: taken, or refused for its reason; nothing outside", "hostile tar.zst")
 	tarball := tarOf(file("a"), tarHdr{name: "b", body: string(noise(300_000))})
 	good := zstdOf(t, tarball)
 	flip := func(at int) []byte {
@@ -206,7 +209,7 @@ func TestHostileZstd(t *testing.T) {
 		{"bytes after the tar", zstdOf(t, append(tarOf(file("a")), 'x')), "bytes follow the end of the tar"},
 		{"no tar", zstdOf(t, []byte("hello")), "tar header: it is cut short"},
 	} {
-		t.Run(tt.what, func(t *testing.T) { refusedEverywhere(t, "tar.zst", tt.data, tt.want) })
+		t.Run(tt.what, func(t *testing.T) { row(t); refusedEverywhere(t, "tar.zst", tt.data, tt.want) })
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
@@ -166,45 +170,112 @@ func secondReading(t testing.TB, f *os.File, o Options) []File {
 	return files
 }
 
-// TestModuleZips reads the module zips that Go itself downloaded: among them
-// are some with stored zips inside.
-func TestModuleZips(t *testing.T) {
-	out, err := exec.Command("go", "env", "GOMODCACHE").Output()
-	if err != nil {
-		t.Skipf("go is missing: %v", err)
+// TestArchivesOfThisMachine reads what the clients of this machine downloaded:
+// modules of Go, crates, packages of npm, and the archives in the cache in which
+// TestSeen of package catalog leaves the newest versions of all plugins. All are
+// taken, and read as the standard library reads them.
+func TestArchivesOfThisMachine(t *testing.T) {
+	home, err1 := os.UserHomeDir()
+	cache, err2 := os.UserCacheDir()
+	modules, err3 := exec.Command("go", "env", "GOMODCACHE").Output()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Skip(err)
 	}
-	var zips []string
-	filepath.WalkDir(filepath.Join(strings.TrimSpace(string(out)), "cache", "download"), func(p string, d os.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(p, ".zip") {
-			zips = append(zips, p)
-		}
-		return nil
-	})
-	if len(zips) == 0 {
-		t.Skip("the module cache has no zips (dependencies are vendored)")
-	}
-	slices.Sort(zips)
-	read := 0
-	for _, name := range zips {
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if info, err := f.Stat(); err == nil && info.Size() < 2<<20 && read < 60 {
-			read++
-			if _, err := Unpack(context.Background(), f, "", Options{Format: "zip"}); err != nil {
-				// A module may hold files that Windows cannot, or none.
-				if s := err.Error(); !strings.Contains(s, "holds no file") && !strings.Contains(s, "has no entry") {
-					t.Errorf("%s: %v", filepath.Base(filepath.Dir(filepath.Dir(name)))+"/"+filepath.Base(name), err)
+	strip := Options{Format: "tar.gz", StripTop: true}
+	for kind, from := range map[string]struct {
+		dir  string
+		of   func(path string) (Options, bool)
+		many int // read in the ordinary suite
+	}{
+		"go":            {filepath.Join(strings.TrimSpace(string(modules)), "cache", "download"), func(p string) (Options, bool) { return Options{Format: "zip"}, strings.HasSuffix(p, ".zip") }, 30},
+		"cargo":         {filepath.Join(home, ".cargo", "registry", "cache"), func(p string) (Options, bool) { return strip, strings.HasSuffix(p, ".crate") }, 10},
+		"npm":           {filepath.Join(home, ".npm", "_cacache", "content-v2"), func(p string) (Options, bool) { o, ok := formOf(p); return strip, ok && o.Format == "tar.gz" }, 10},
+		"the catalogue": {filepath.Join(cache, "buck2-protobuf-catalogue", "blobs", "sha256"), formOf, 5},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			most := testenv.Count(from.many, 1<<20)
+			tried, held := 0, 0
+			_ = filepath.WalkDir(from.dir, func(p string, d os.DirEntry, err error) error {
+				if err != nil || !d.Type().IsRegular() || tried == most {
+					return nil // others may be at work there
 				}
+				o, ok := from.of(p)
+				info, err := d.Info()
+				if !ok || err != nil || most < 1<<20 && info.Size() > 1<<20 {
+					return nil
+				}
+				f, err := os.Open(p)
+				if err != nil {
+					return nil
+				}
+				defer f.Close()
+				tried++
+				files, err := Unpack(t.Context(), f, "", o)
+				if err != nil {
+					if text := err.Error(); kind == "go" && (strings.Contains(text, "holds no file") || strings.Contains(text, "has no entry")) {
+						held++ // a module may be empty
+						return nil
+					}
+					t.Errorf("%s: %v", p, err)
+					return nil
+				}
+				if info.Size() < 1<<20 && !o.Release { // links are copies of ours
+					if d := Diff(secondReading(t, f, o), files); d != "" {
+						t.Errorf("%s: the standard library reads it differently: %s", p, d)
+						return nil
+					}
+				}
+				held++
+				return nil
+			})
+			if tried == 0 {
+				t.Skip("none here")
 			}
-		}
-		f.Close()
+			testenv.Held(t, "a real archive, as a client or fetch downloaded it: taken, and read as the standard library reads it", kind, tried, held)
+		})
 	}
-	if read == 0 {
-		t.Errorf("of %d module zips none was read", len(zips))
+}
+
+// formOf is how to read the archive in a blob, by its first bytes.
+func formOf(path string) (o Options, ok bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		return o, false
 	}
-	t.Logf("read %d of %d module zips", read, len(zips))
+	defer f.Close()
+	var head [6]byte
+	if _, err := io.ReadFull(f, head[:]); err != nil {
+		return o, false
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return o, false
+	}
+	var r io.Reader
+	switch {
+	case bytes.HasPrefix(head[:], []byte("PK\x03\x04")):
+		return Options{Format: "zip", Release: true}, true
+	case bytes.HasPrefix(head[:], []byte("\x1f\x8b")):
+		o.Format = "tar.gz"
+		r, err = gzip.NewReader(f)
+	case bytes.HasPrefix(head[:], []byte("BZh")):
+		o.Format = "tar.bz2"
+		r = bzip2.NewReader(f)
+	case bytes.HasPrefix(head[:], []byte("\xfd7zXZ\x00")):
+		o.Format = "tar.xz"
+		r, err = xz.NewReader(f)
+	case bytes.HasPrefix(head[:], []byte("\x28\xb5\x2f\xfd")):
+		o.Format = "tar.zst"
+		r, err = zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
+	default:
+		return o, false
+	}
+	var block [512]byte
+	if err == nil {
+		_, err = io.ReadFull(r, block[:])
+	}
+	o.Release = true
+	return o, err == nil && string(block[257:262]) == "ustar" // otherwise one program, compressed
 }
 
 // TestStandardLibraryCorpus reads the test archives of Go, which are on every

@@ -20,6 +20,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // bzipped are files of bzip2, for which Go has no writer, made by Python's: the
@@ -46,6 +47,7 @@ func hardlink(name, target string) tarHdr {
 
 // TestRelease: what publishers of programs do on purpose becomes a tree of files.
 func TestRelease(t *testing.T) {
+	row := testenv.Rows(t, "an archive written byte by byte, right, hostile or damaged: taken, or refused for its reason; nothing outside", "release, and right")
 	tool := tarHdr{name: "bin/tool-1.0", mode: "0000755", body: "#!/bin/sh\n"}
 	tarball := tarOf(file("a"))
 	script := []byte("#!/bin/sh\n")
@@ -87,6 +89,7 @@ func TestRelease(t *testing.T) {
 		{"streams of bzip2", "bz2", append(bz(t, "script"), bz(t, "script")...), "bin/tool:x:20"},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
+			row(t)
 			o := Options{Format: tt.format, Release: true, RawName: "bin/tool"}
 			f := tempArchive(t, tt.data)
 			files, dst, err := unpackInJail(t, f, o, defaultLimits)
@@ -127,6 +130,7 @@ func TestRelease(t *testing.T) {
 
 // TestHostileRelease: what stays refused, and that no key allows it.
 func TestHostileRelease(t *testing.T) {
+	row := testenv.Rows(t, "an archive written byte by byte, right, hostile or damaged: taken, or refused for its reason; nothing outside", "hostile release")
 	tool := tarHdr{name: "bin/tool", mode: "0000755", body: "#!/bin/sh\n"}
 	var circle []tarHdr
 	for i := range 100 {
@@ -210,6 +214,7 @@ func TestHostileRelease(t *testing.T) {
 		{"bytes as gz", "gz", []byte("#!/bin/sh\n"), `not a gzip file`},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
+			row(t)
 			o := Options{Format: tt.format, Release: true, RawName: "bin/tool"}
 			f := tempArchive(t, tt.data)
 			files, _, err := unpackInJail(t, f, o, defaultLimits)
