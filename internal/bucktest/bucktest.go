@@ -86,7 +86,9 @@ func (p *Project) Run(args ...string) (stdout, stderr string, err error) {
 		cmd = exec.Command(cmd.Path, cmd.Args[1:]...) // the test's context has ended
 	}
 	cmd.Dir = p.Dir
-	cmd.Env = append(os.Environ(), "TERM=dumb", "NO_COLOR=1")
+	// The last: else a client leaves a process behind that writes its log, while the test
+	// removes the folder.
+	cmd.Env = append(os.Environ(), "TERM=dumb", "NO_COLOR=1", "BUCK2_TEST_BLOCK_ON_UPLOAD=true")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
