@@ -111,13 +111,13 @@ func TestLostEdit(t *testing.T) {
 				p.ok("update")
 				p.ok("check")
 			}
-			p.tidy()
+			p.noLeftovers()
 		})
 	}
 }
 
-// tidy demands that nothing unfinished is left beside the files.
-func (p *place) tidy() {
+// noLeftovers demands that nothing unfinished is left beside the files.
+func (p *place) noLeftovers() {
 	p.t.Helper()
 	if left, err := filepath.Glob(p.path(".lockgen*")); err != nil || len(left) > 0 {
 		p.t.Errorf("left behind: %v %v", left, err)
@@ -142,7 +142,7 @@ func TestEditedAgainAndAgain(t *testing.T) {
 	if text := p.read("plugins.toml"); strings.Count(text, "# again") != change.Tries || strings.Contains(text, "2.0.0") || p.read("plugins.lock.toml") != locked {
 		t.Errorf("%s", text)
 	}
-	p.tidy()
+	p.noLeftovers()
 }
 
 // TestTwoPaths: two runs over one folder wait for each other, by whatever path
@@ -197,7 +197,7 @@ func TestTwoPaths(t *testing.T) {
 				t.Errorf("%s", text)
 			}
 			p.ok("check")
-			p.tidy()
+			p.noLeftovers()
 		})
 	}
 }
@@ -233,7 +233,7 @@ func TestWaitIsInterrupted(t *testing.T) {
 	}
 	unlock()
 	p.ok("add", "slow@2.0.0")
-	p.tidy()
+	p.noLeftovers()
 }
 
 // TestAttributes: lockgen init writes one line into .gitattributes, once.
@@ -271,7 +271,7 @@ func TestAttributes(t *testing.T) {
 		if got := p.read(".gitattributes"); got != after {
 			t.Errorf("again: %q became %q", before, got)
 		}
-		p.tidy()
+		p.noLeftovers()
 	}
 	// A repository that has a manifest gets the line alone.
 	p := newPlace(t)

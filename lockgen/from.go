@@ -16,8 +16,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/migrate"
 )
 
-// adopt plans a plugins.toml with what --from finds. It keeps existing entries.
-func (i *initial) adopt(ctx context.Context) error {
+// planMigration plans a plugins.toml with what --from finds. It keeps existing entries.
+func (i *initial) planMigration(ctx context.Context) error {
 	l, _, err := lock.Read(i.lockName)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		i.notes = append(i.notes, "cannot compare digests with the lock: "+err.Error())

@@ -102,7 +102,7 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 	i.created = err != nil
 	switch {
 	case p.from != "":
-		if err := i.adopt(ctx); err != nil {
+		if err := i.planMigration(ctx); err != nil {
 			return err
 		}
 	case i.created:

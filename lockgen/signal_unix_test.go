@@ -115,7 +115,7 @@ func TestSignals(t *testing.T) {
 				ended(t, name, cmd, stderr, tt.status)
 				if tt.status == 130 {
 					p.asBefore(manifest, locked)
-					p.tidy()
+					p.noLeftovers()
 				}
 				p.ok("update") // nothing bars the way
 				p.ok("check")

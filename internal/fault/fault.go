@@ -113,7 +113,7 @@ func Of(err error) Class {
 // or follows from what the operating system refused. It is "" for [Internal]
 // errors and for a run that the user stopped.
 func Hint(err error) string {
-	if hint := told(err); hint != "" {
+	if hint := ownHint(err); hint != "" {
 		return hint
 	}
 	if Of(err) == Machine {
@@ -131,7 +131,7 @@ func HintOr(err error, hint string) string {
 	return hint
 }
 
-func told(err error) string {
+func ownHint(err error) string {
 	var e *classified
 	for errors.As(err, &e) {
 		if e.hint != "" {

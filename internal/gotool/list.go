@@ -33,8 +33,8 @@ type News struct {
 	Err         error // why there is no answer; for a missing version it matches [fs.ErrNotExist]
 }
 
-// listed is the output of `go list -m -json` for a module.
-type listed struct {
+// moduleInfo is the output of `go list -m -json` for a module.
+type moduleInfo struct {
 	Path, Version, Deprecated, GoMod string
 	Versions, Retracted              []string
 	Time                             time.Time
@@ -43,7 +43,7 @@ type listed struct {
 
 // list runs `go list -m` with a module cache in scratch, which keeps what it
 // has downloaded.
-func (g *Client) list(ctx context.Context, c Config, scratch string, args ...string) ([]listed, error) {
+func (g *Client) list(ctx context.Context, c Config, scratch string, args ...string) ([]moduleInfo, error) {
 	dir, err := os.MkdirTemp(scratch, "nowhere-") // without a go.mod
 	if err != nil {
 		return nil, err
@@ -57,9 +57,9 @@ func (g *Client) list(ctx context.Context, c Config, scratch string, args ...str
 	if err != nil {
 		return nil, c.explain(err, what, "", "")
 	}
-	var all []listed
+	var all []moduleInfo
 	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var one listed
+		var one moduleInfo
 		switch err := dec.Decode(&one); {
 		case err == io.EOF:
 			return all, nil
@@ -147,7 +147,7 @@ func (g *Client) News(ctx context.Context, c Config, scratch string, modules []m
 	if err != nil {
 		return nil, err
 	}
-	said := map[module.Version]listed{}
+	said := map[module.Version]moduleInfo{}
 	for _, one := range all {
 		said[module.Version{Path: one.Path, Version: one.Version}] = one
 	}

@@ -72,9 +72,9 @@ func Find(data []byte, name string, single bool) (Sums, error) {
 	}
 	found := p.named
 	if len(found) == 0 && p.others == 0 {
-		found = p.alone
+		found = p.nameless
 	} else if p.others == 0 && !single {
-		found = append(found, p.alone...)
+		found = append(found, p.nameless...)
 	}
 	var s Sums
 	lines := map[int]int{} // by length of the digest
@@ -185,10 +185,10 @@ type sumParser struct {
 	signed signedText
 	record record
 
-	named, alone []sumLine
-	others       int   // lines with the digest of another file
-	bare         int   // number of a line with the file's name but no valid digest
-	err          error // of the first ambiguous line
+	named, nameless []sumLine
+	others          int   // lines with the digest of another file
+	bare            int   // number of a line with the file's name but no valid digest
+	err             error // of the first ambiguous line
 }
 
 type sumLine struct {
@@ -253,7 +253,7 @@ func (p *sumParser) digest(key, word string, ours bool) {
 	case ours:
 		p.named = append(p.named, sumLine{0, hex})
 	case p.single:
-		p.alone = append(p.alone, sumLine{0, hex})
+		p.nameless = append(p.nameless, sumLine{0, hex})
 	default:
 		p.others++
 	}
@@ -348,7 +348,7 @@ func (p *sumParser) found(n int, file string, escaped bool, alg, word string) {
 	case ours:
 		p.named = append(p.named, sumLine{n, hex})
 	case file == "-" || p.single: // sha256sum read a pipe
-		p.alone = append(p.alone, sumLine{n, hex})
+		p.nameless = append(p.nameless, sumLine{n, hex})
 	default:
 		p.others++
 	}

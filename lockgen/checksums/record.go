@@ -41,7 +41,7 @@ func (p *sumParser) endRecord() {
 	case r.known && !p.single:
 		p.others += len(r.digests)
 	default:
-		p.alone = append(p.alone, r.digests...)
+		p.nameless = append(p.nameless, r.digests...)
 	}
 }
 
