@@ -23,7 +23,7 @@ func (v *Version) checkCrates() error {
 		if _, ok := v.Files[at+".crate"]; !ok {
 			err = errors.New("it is none of the files")
 		}
-		if err == nil && (len(f.Files) > 0 || f.Runs() != v.mayRun(at)) {
+		if err == nil && (len(f.Files) > 0 || f.Runs() != v.RunsCode(at)) {
 			err = errors.New("it has files, or what runs code when it is compiled is not among what may")
 		}
 		if err != nil {

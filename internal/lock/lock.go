@@ -390,8 +390,45 @@ func (v *Version) validateCompiled() error {
 	})
 }
 
-// mayRun reports whether a package may run code while it is compiled.
-func (v *Version) mayRun(pkg string) bool { return slices.Contains(v.BuildScripts, pkg) }
+// RunsCode reports whether a package of the closure, NAME-VERSION, runs code while it is
+// compiled.
+func (v *Version) RunsCode(pkg string) bool { return slices.Contains(v.BuildScripts, pkg) }
+
+// checkOwn refuses fields that only versions of another kind have.
+func (k *Kind) checkOwn(v *Version) error {
+	for _, f := range []struct {
+		of   *Kind
+		what string
+		set  bool
+	}{
+		{&cargo, "build-scripts", len(v.BuildScripts) > 0},
+		{&golang, "main", v.Main != "" && k != &maven}, {&golang, "toolchain", v.Toolchain != ""},
+	} {
+		if f.set && f.of != k {
+			return fmt.Errorf("source %s must not have %s", k.Name, f.what)
+		}
+	}
+	return nil
+}
+
+// checkOwnFile is checkOwn for a file.
+func (k *Kind) checkOwnFile(f File) error {
+	switch {
+	case k != &golang && f.GoMod != "":
+		return fmt.Errorf("a file of source %s must not have gomod", k.Name)
+	case k != &npm && len(f.Bundled) > 0:
+		return fmt.Errorf("a file of source %s must not have bundled", k.Name)
+	case k != &maven && f.Signer != "" && !signedBy().MatchString(f.Signer):
+		return fmt.Errorf("signer %q of a file of source %s is not of the form NAME via ISSUER", f.Signer, k.Name)
+	case k != &oci && f.Manifest != "":
+		return fmt.Errorf("a file of source %s must not have manifest", k.Name)
+	case k.Ecosystem && f.Archive != "" && k != &maven:
+		return fmt.Errorf("a file of source %s must not have archive", k.Name)
+	case k != &http && f.URL != "":
+		return fmt.Errorf("a file of source %s must not have url", k.Name)
+	}
+	return nil
+}
 
 func (v *Version) validateFile(key string, f File) error {
 	if err := syntax.CheckShown(key); err != nil {

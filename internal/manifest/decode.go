@@ -534,18 +534,6 @@ func (d *decoder) bundles(v any) {
 	}
 }
 
-func (d *decoder) buildScripts(at []string, v any) {
-	list := d.strs(at, v)
-	names := slices.Sorted(maps.Keys(d.m.Plugins))
-	for _, name := range list {
-		if !slices.Contains(names, name) {
-			hint := fault.DidYouMean(name, names, "use the name of a plugin in [plugins]")
-			panic(d.errorf(at, hint, "build-scripts has %q, which is not in [plugins]", name))
-		}
-	}
-	d.m.Policy.BuildScripts = slices.Sorted(slices.Values(list))
-}
-
 func (d *decoder) registries(v any) {
 	if v == nil {
 		return

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"maps"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -185,6 +186,18 @@ func (d *decoder) policy(v any) {
 	if v, ok := table["build-scripts"]; ok {
 		d.buildScripts(at("build-scripts"), v)
 	}
+}
+
+func (d *decoder) buildScripts(at []string, v any) {
+	list := d.strs(at, v)
+	names := slices.Sorted(maps.Keys(d.m.Plugins))
+	for _, name := range list {
+		if !slices.Contains(names, name) {
+			hint := fault.DidYouMean(name, names, "use the name of a plugin in [plugins]")
+			panic(d.errorf(at, hint, "build-scripts has %q, which is not in [plugins]", name))
+		}
+	}
+	d.m.Policy.BuildScripts = slices.Sorted(slices.Values(list))
 }
 
 // maxAge limits minimum-release-age: anything longer is a mistake.

@@ -80,7 +80,7 @@ func Of(name, version string, v *lock.Version) *Branch {
 		} else {
 			at[id] = b
 			b.Self = b.Kind == Package && b.above == top && lock.KindOf(v.Source).Normal(pkg) == lock.KindOf(v.Source).Normal(v.Package)
-			b.Runs = slices.Contains(v.BuildScripts, pkg+"-"+of)
+			b.Runs = v.RunsCode(pkg + "-" + of)
 			b.above.Below = append(b.above.Below, b)
 			for _, label := range f.Bundled {
 				name, version := split(label)

@@ -194,8 +194,8 @@ func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closur
 
 // consent notes the crates that run code, with who made them, if they may.
 func consent(w *plan.Want, res *source.Resolution, scripts map[string]string) error {
-	res.BuildScripts = slices.Sorted(maps.Keys(scripts))
-	if len(scripts) > 0 && !w.BuildScripts {
+	res.Scripts = slices.Sorted(maps.Keys(scripts))
+	if len(scripts) > 0 && !w.RunsCode {
 		return source.NeedsConsent(w.Name, scripts)
 	}
 	return nil

@@ -55,19 +55,19 @@ type Want struct {
 	ByGo        bool   // compiled by plugin go
 	compiler    *Want  // the plugin go; nil for none
 
-	Proto        *manifest.Protos // for a proto package; nil for a plugin
-	Language     string           // for a runtime; "" for a plugin
-	Fits         []string         // for a runtime: NAME@VERSION of the plugins whose code must work with it
-	Parts        []string         // for a runtime: other packages of its version that belong to it
-	Consents     []string         // for a runtime: those of Beside whose versions a person wrote
-	Beside       []string         // for a runtime: NAME==VERSION of the others of its language, which share libraries with it
-	Optional     bool
-	Options      []string // with which it is tried
-	Untried      bool     // it is not tried
-	Python       []string // pip: the interpreters to find wheels for
-	Args         []string // arguments for the compiler
-	features     []string // for a runtime: those of its crate that a person wrote
-	BuildScripts bool     // the manifest allows it to run code while it is compiled
+	Proto    *manifest.Protos // for a proto package; nil for a plugin
+	Language string           // for a runtime; "" for a plugin
+	Fits     []string         // for a runtime: NAME@VERSION of the plugins whose code must work with it
+	Parts    []string         // for a runtime: other packages of its version that belong to it
+	Consents []string         // for a runtime: those of Beside whose versions a person wrote
+	Beside   []string         // for a runtime: NAME==VERSION of the others of its language, which share libraries with it
+	Optional bool
+	Options  []string // with which it is tried
+	Untried  bool     // it is not tried
+	Python   []string // pip: the interpreters to find wheels for
+	Args     []string // arguments for the compiler
+	features []string // for a runtime: those of its crate that a person wrote
+	RunsCode bool     // the manifest allows it to run code while it is compiled
 
 	// Finds says that nobody named the executable: the source is asked which one it
 	// has, see [Want.Found].
@@ -451,7 +451,7 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 
 // consented notes that a manifest lets w run code while it is compiled.
 func (w *Want) consented(m *manifest.Manifest) {
-	w.BuildScripts = slices.Contains(m.Policy.BuildScripts, w.Name)
+	w.RunsCode = slices.Contains(m.Policy.BuildScripts, w.Name)
 }
 
 // fill adds from a recipe what the entry leaves out.
@@ -947,7 +947,7 @@ func (d *comparison) keys() {
 	}
 	d.compare("fits", strings.Join(w.Fits, " "), strings.Join(v.Fits, " "), true)
 	d.compare("args", strings.Join(w.Args, " "), strings.Join(v.Args, " "), false)
-	if len(v.BuildScripts) > 0 && !w.BuildScripts {
+	if len(v.BuildScripts) > 0 && !w.RunsCode {
 		d.add(false, "runs code while it is compiled (%s), which build-scripts of [policy] does not allow", fault.List(v.BuildScripts))
 	}
 }
@@ -1066,19 +1066,19 @@ func (w *Want) Settle(m *manifest.Manifest, old *lock.Version) *lock.Version {
 			v.Files[key] = f
 		}
 	}
-	v.BuildScripts = ScriptsAmong(old.BuildScripts, v.Files)
+	KeepScripts(&v, old.BuildScripts)
 	return &v
 }
 
-// ScriptsAmong removes the packages that no platform needs any more.
-func ScriptsAmong(scripts []string, files map[string]lock.File) []string {
-	var left []string
+// KeepScripts records which packages run code while a version is compiled: scripts,
+// without those that no platform needs any more.
+func KeepScripts(v *lock.Version, scripts []string) {
+	v.BuildScripts = nil
 	for _, name := range scripts {
-		if _, ok := files[name+".crate"]; ok {
-			left = append(left, name)
+		if _, ok := v.Files[name+".crate"]; ok {
+			v.BuildScripts = append(v.BuildScripts, name)
 		}
 	}
-	return left
 }
 
 // PlatformsKey returns the platforms key of a file used in the trees of some

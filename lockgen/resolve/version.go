@@ -176,7 +176,7 @@ func (u *update) complete(n *newVersion) error {
 		n.v.Files[artifact.Key] = f
 		n.v.Trust = weaker(n.v.Trust, artifact.Trust)
 	}
-	n.v.BuildScripts = plan.ScriptsAmong(n.res.BuildScripts, n.v.Files)
+	plan.KeepScripts(n.v, n.res.Scripts)
 	n.res.Notes = append(n.res.Notes, otherSigners(n.w, u.Old.Plugins[n.w.Name], n.v)...)
 	if src, ok := n.source.(source.Finisher); ok {
 		if err := src.Finish(n.w, n.v, contents); err != nil {

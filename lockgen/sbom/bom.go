@@ -187,7 +187,7 @@ func (p *part) place(v *lock.Version, key string) {
 	for _, python := range f.Python {
 		p.fact("python", python)
 	}
-	if name, version := v.PackageOf(key); slices.Contains(v.BuildScripts, name+"-"+version) {
+	if name, version := v.PackageOf(key); v.RunsCode(name + "-" + version) {
 		p.fact("build-script", "runs when it is compiled")
 	}
 }

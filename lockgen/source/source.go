@@ -63,9 +63,9 @@ type Resolution struct {
 	Artifacts []*Artifact
 	Missing   map[string]Missing // by platform
 	Notes     []string           // what the publisher withdrew or advises against
-	// BuildScripts has the packages that run code while the plugin is compiled
+	// Scripts has the packages that run code while the plugin is compiled
 	// and are allowed to, as in the lock.
-	BuildScripts []string
+	Scripts []string
 }
 
 // Needed downloads and reads artifacts that a source must see to resolve. The
