@@ -16,11 +16,13 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // seenFile says of each plugin when it was last seen working: name, version, day,
 // and of the corpus the files that it took, separated by tabs. Of one at least it made
-// something; of the others perhaps not: plugins for services make nothing of proto2.
+// something; of the others perhaps not: plugins for services make nothing of proto2. Of
+// one that was never seen the version is empty, and the reason is in the last column.
 const seenFile = "seen.tsv"
 
 // corpus are the .proto files that plugins are tried with.
@@ -59,20 +61,34 @@ func TestSeen(t *testing.T) {
 	}
 	s := newStand(t, host.Name, "buck2-protobuf-catalogue", "../../lockgen", "../../fetch")
 	for _, name := range catalog.Builtin().Names() {
-		if name == "fetch" { // a release of this project
-			continue
-		}
-		r, _ := catalog.Builtin().Lookup(name)
-		_, _, onGitHub := r.Sources[0].Source.GitHub()
-		listed := onGitHub && !strings.Contains(r.Sources[0].Tag, "{build}") // one release has several versions
-		if len(r.Sources) == 1 && r.Sources[0].Source.Kind == lock.HTTP && !listed {
-			continue // nobody lists its versions
-		}
-		if r.Untried {
-			continue
-		}
-		t.Run(name, func(t *testing.T) { s.see(t, name) })
+		t.Run(name, func(t *testing.T) {
+			r, _ := catalog.Builtin().Lookup(name)
+			_, _, onGitHub := r.Sources[0].Source.GitHub()
+			listed := onGitHub && !strings.Contains(r.Sources[0].Tag, "{build}") // one release has several versions
+			switch {
+			case r.Untried:
+				unseen(t, name, "the corpus is not what it judges")
+			case name == "fetch": // a release of this project
+				unseen(t, name, "there is no release yet")
+			case len(r.Sources) == 1 && r.Sources[0].Source.Kind == lock.HTTP && !listed: // nobody lists its versions
+				unseen(t, name, outside)
+			default:
+				s.see(t, name)
+			}
+		})
 	}
+}
+
+// outside is why what is in no registry was not seen: the test has registries alone.
+const outside = "its files are in no registry"
+
+// unseen keeps why a plugin was not seen, unless it was before.
+func unseen(t *testing.T, name, why string) {
+	t.Helper()
+	if seenFiles(t)[name].version == "" {
+		write(t, name, "", why)
+	}
+	t.Skip(why)
 }
 
 // A stand is where plugins are tried.
@@ -121,7 +137,11 @@ func (s *stand) see(t *testing.T, name string) {
 	}
 	switch {
 	case unserved(err):
-		t.Skipf("not served: %v", err)
+		t.Logf("not served: %v", err)
+		if slices.ContainsFunc(r.Sources, func(s manifest.Alternative) bool { return s.Source.Kind != lock.HTTP }) {
+			unseen(t, name, "its registry does not serve it where the test ran")
+		}
+		unseen(t, name, outside)
 	case err != nil:
 		t.Fatal(err)
 	}
@@ -208,10 +228,15 @@ func contents(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// unserved reports whether a registry does not have what lockgen asked it for.
+// unserved reports whether a registry does not have what lockgen asked it for, or is out
+// of reach. Whatever else ends with the same status is a fault.
 func unserved(err error) bool {
 	var exit *exec.ExitError
-	return errors.As(err, &exit) && exit.ExitCode() == 4
+	if !errors.As(err, &exit) || exit.ExitCode() != 4 {
+		return false
+	}
+	_, said, _ := strings.Cut(err.Error(), "lockgen: error: ") // behind the warnings
+	return slices.ContainsFunc([]string{"404", "410", "403", "no such host", "no repository has", "no version of"}, func(s string) bool { return strings.Contains(said, s) })
 }
 
 // write keeps what was seen.
