@@ -123,11 +123,18 @@ func TestAddPlacePip(t *testing.T) {
 		"py2.py3-none-manylinux2014_aarch64": {"acme_bin-3.0.0.data/scripts/protoc-gen-bin": linuxARM},
 		"py2.py3-none-win_amd64":             {"acme_bin-3.0.0.data/scripts/protoc-gen-bin.exe": winX64},
 	} {
-		p.server.Wheel(fake.Wheel{Name: "acme-bin", Version: "3.0.0", Tag: tag, Files: files, Exec: []string{"acme_bin-3.0.0.data/scripts/protoc-gen-bin"}})
+		p.server.Wheel(fake.Wheel{Name: "acme-bin", Version: "3.0.0", Tag: tag, Files: files})
 	}
 	p.discovered("pip:acme-proto", "protoc-gen-acme", `protoc-gen-acme = { version = "1.2.0", source = "pip:acme-proto", binary = "protoc-gen-acme" }`)
 	p.discovered("pip:acme-bin", "protoc-gen-bin", `protoc-gen-bin = { version = "3.0.0", source = "pip:acme-bin", binary = "acme_bin-{version}.data/scripts/protoc-gen-bin" }`)
 	p.fails(fault.Upstream, []string{"no-such-project"}, "add", "pip:no-such-project")
+	// The catalogue has both names already, the second one as npm has it.
+	p.server.Wheel(fake.Wheel{Name: "protoc-gen-ts", Version: "1.0.0", Files: map[string]string{
+		"acme.py": "def main(): pass\n", "protoc_gen_ts-1.0.0.dist-info/entry_points.txt": "[console_scripts]\nprotoc-gen-ts = acme:main\n",
+	}})
+	p.discovered("pip:protoc-gen-ts", "pip-protoc-gen-ts", `pip-protoc-gen-ts = { version = "1.0.0", source = "pip:protoc-gen-ts", binary = "protoc-gen-ts", options = ["a=b"] }`, "--option", "a=b")
+	p.server.Release("sources", "sources-1.0.0.tar.gz", []byte("x"))
+	p.fails(fault.Policy, []string{"the index has no wheel of any version of sources, only such as sources-1.0.0.tar.gz", "use a package that has wheels"}, "add", "pip:sources")
 }
 
 // TestAddPlaceCargo: the executables of a crate.

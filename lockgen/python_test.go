@@ -252,9 +252,9 @@ func TestPythonSmoke(t *testing.T) {
 	}
 	// One that does not run is not locked.
 	p.remove("plugins.lock.toml")
-	p.server.Wheel(fake.Wheel{Name: "stubs", Version: "2.0", EntryPoints: "[console_scripts]\nprotoc-gen-stubs = stubs:run\n", Files: map[string]string{"stubs.py": "import missing\n"}})
+	p.server.Wheel(fake.Wheel{Name: "stubs", Version: "2.0", EntryPoints: "[console_scripts]\nprotoc-gen-stubs = stubs:run\n", Files: map[string]string{"stubs.py": "import missing\n"}, Extras: []string{"compiler", "dev"}})
 	p.python(`"`+here+`"`, `"`+host.Name+`"`, strings.Replace(stubs, "1.0", "2.0", 1))
-	p.fails(fault.Integrity, []string{"stubs 2.0", "smoke run", "No module named 'missing'"}, "update")
+	p.fails(fault.Integrity, []string{"stubs 2.0", "smoke run", "No module named 'missing'", "extras compiler, dev", "pip:stubs[compiler]"}, "update")
 }
 
 // TestLockedPython: a python in plugins.toml runs the plugins of Python, which are

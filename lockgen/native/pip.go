@@ -366,8 +366,10 @@ func (s *pipSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 	}
 	byVersion := map[string]*plan.Release{}
 	var order []string
+	other := "" // a file that is no wheel
 	for _, f := range files {
 		if !f.Wheel() {
+			other = f.Filename
 			continue
 		}
 		_, version := lock.KindOf(lock.Pip).PackageOf(f.Filename, lock.File{})
@@ -383,6 +385,10 @@ func (s *pipSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 		if f.Yanked == "" {
 			r.Yanked = ""
 		}
+	}
+	if len(order) == 0 && other != "" {
+		return nil, fault.Missingf(fault.Policy, "use a package that has wheels, or another source; or build the wheel yourself, publish it in an index of your own and set [registries] pip",
+			"the index has no wheel of any version of %s, only such as %s, and building that would run its code", w.From.Name, redact.Line(other))
 	}
 	var releases []plan.Release
 	for _, version := range order {

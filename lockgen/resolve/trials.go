@@ -94,7 +94,7 @@ func (t *trials) try(ctx context.Context, c *job) (note string, err error) {
 	if note, err = t.runner.Run(ctx, p, protoc, args, w.Options); err == nil {
 		t.u.Shown().Did(ui.For(ctx, w.String()), "tried"+by)
 	}
-	return note, err
+	return note, smoke.Lacking(p, e, err)
 }
 
 func (u *update) runner(i *install.Installer) *smoke.Runner {

@@ -24,7 +24,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/store"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
 const fileName = "buck2_protobuf_smoke.proto"
@@ -202,6 +204,31 @@ func (r *Runner) Parse(ctx context.Context, protoc *install.Program, folders, fi
 
 // untried is the hint of how to lock a plugin that was not seen to work.
 const untried = "to lock it untried, write smoke = false into its entry, or run the same command with --no-smoke"
+
+// Lacking adds to the error of a plugin of Python to which a module is missing the extras
+// of its package, one of which may bring that.
+func Lacking(p *install.Program, e *lock.Entry, err error) error {
+	if err == nil || !e.Locked.Kind().Wheels || !strings.Contains(err.Error(), "ModuleNotFoundError: ") {
+		return err
+	}
+	project, asked := syntax.Extras(e.Locked.Package)
+	normal := lock.KindOf(lock.Pip).Normal
+	for _, pattern := range []string{"*.dist-info", "*/*.dist-info"} { // of all interpreters, or of each
+		found, _ := filepath.Glob(filepath.Join(p.Tree, filepath.FromSlash(pattern), "METADATA"))
+		for _, file := range found {
+			text, rerr := os.ReadFile(file)
+			if rerr != nil {
+				return rerr
+			}
+			m, merr := wheel.ParseMetadata(text)
+			if merr != nil || normal(m.Name) != normal(project) || len(m.Extras) == 0 || len(asked) > 0 {
+				continue
+			}
+			return fault.Errorf(fault.Of(err), fmt.Sprintf("its package has the extras %s: if one is for this, write it into the source, such as pip:%s[%s]; %s", fault.List(m.Extras), project, m.Extras[0], fault.Hint(err)), "%w", err)
+		}
+	}
+	return err
+}
 
 // failed classifies the error of a failed run.
 func failed(err error, what string) error {
