@@ -23,6 +23,13 @@ func TestBounds(t *testing.T) {
 		{"typescript", "@connectrpc/connect", "protoc-gen-connect-es", "1.6.1", "1.6.1", "2"},
 		{"typescript", "@connectrpc/connect", "protoc-gen-es", "2.17.0", "2.0.0", "3"},
 		{"typescript", "@connectrpc/connect-node", "protoc-gen-es", "1.10.0", "1.0.0", "2"},
+		{"rust", "prost", "protoc-gen-prost", "0.5.0", "0.14.1", "0.15"},
+		{"rust", "prost", "protoc-gen-prost", "0.2.1", "0.11.0", "0.12"},
+		{"rust", "prost", "protoc-gen-prost", "0.2.3", "0.11.8", "0.12"},
+		{"rust", "tonic-prost", "protoc-gen-tonic", "0.5.0", "0.14.1", "0.15"},
+		{"rust", "serde", "protoc-gen-prost-serde", "0.4.0", "1.0.0", "2"},
+		{"rust", "buffa", "protoc-gen-buffa", "0.9.2", "0.9.2", "0.10"},
+		{"rust", "protobuf", "protobuf-codegen", "3.7.2", "3.7.2", "3.7.3"},
 	} {
 		r, _ := Builtin().Runtime(tt.language, Builtin().RuntimeOf(tt.language, tt.library))
 		found := false
