@@ -84,8 +84,11 @@ fn main() {
 }
 `,
 	})
-	if got, want := p.Must("run", "//api:main"), "Hello, Rust\n"; got != want {
-		t.Errorf("program printed %q, want %q", got, want)
+	// Everything is there to compile with, and nothing has to be compiled to know it.
+	expect(t, p.Must("cquery", "deps(//api:greet_rs)"), "toolchains//:rust-library-prost-derive-", "toolchains//:rust-script-anyhow-", "toolchains//:rust-library-tonic-prost-")
+	out := p.Build("toolchains//:rust-crate-prost-" + locked(t, p.Dir, "runtimes/rust/prost"))[0]
+	if found, err := filepath.Glob(filepath.Join(out, "prost-*", "src", "lib.rs")); err != nil || len(found) != 1 {
+		t.Errorf("the crate is %q: %v", found, err)
 	}
 	expectMisfits(t, p, "//api:greet_rs[code]", "root//api:greet_rs-gen: ", map[string]*strings.Replacer{
 		" is locked for the code of protoc-gen-prost 0.4.0, and not for that of protoc-gen-prost " + version["protoc-gen-prost"] + ". Run: lockgen update": strings.NewReplacer(
@@ -93,4 +96,22 @@ fn main() {
 		"needs the library tonic, which is not locked. Run: lockgen add runtimes/rust/tonic": strings.NewReplacer(
 			`fits = ["protoc-gen-tonic@`+version["protoc-gen-tonic"]+`"]`+"\n", "", "[runtimes.rust.tonic.", "[runtimes.rust.other."),
 	})
+	testenv.OnlyFull(t, "the plugins and 75 crates take minutes to compile")
+	if got, want := p.Must("run", "//api:main"), "Hello, Rust\n"; got != want {
+		t.Errorf("program printed %q, want %q", got, want)
+	}
+}
+
+// locked is the version of an entry in the lock of a folder.
+func locked(t *testing.T, dir, entry string) string {
+	t.Helper()
+	l, _, err := lock.Read(filepath.Join(dir, lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, version, _, err := l.Find(entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return version
 }
