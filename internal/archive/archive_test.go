@@ -273,6 +273,7 @@ func TestHostileZip(t *testing.T) {
 		{"masked headers", zipOf(zipEnt{name: "p", flags: 0x2000}), `it is encrypted`},
 		{"patched data", zipOf(zipEnt{name: "p", flags: 0x20}), `unknown flags 0x0020`},
 		{"method", zipOf(zipEnt{name: "p", method: 93}), `compression method 93`},
+		{"version", zipOf(with(a, func(e *zipEnt) { e.dir = put16(6, 64) })), `it needs version 6.4 of the format`},
 		{"stored sizes", zipOf(zipEnt{name: "p", body: "abc", usize: 2}), `it is stored, but has 2 bytes for 3`},
 		{"local name", zipOf(zipEnt{name: "good", localName: "evil"}), `unsafe entry "good": its local header has the name "evil"`},
 		{"local method", zipOf(with(a, func(e *zipEnt) { e.local = put16(8, 8) })), `its local header has method 8, the directory has 0`},

@@ -234,6 +234,8 @@ func parseZipEntry(head []byte, name string, extra []byte, release bool) (*zipEn
 	switch {
 	case e.flags&0x2041 != 0:
 		return nil, unsafeEntry(name, "it is encrypted")
+	case head[6] > 63: // 4.4.3.2; others refuse it, and the high byte means nothing
+		return nil, unsafeEntry(name, "it needs version %d.%d of the format, later than 6.3", head[6]/10, head[6]%10)
 	case e.flags&^known != 0:
 		return nil, unsafeEntry(name, "unknown flags %#04x", e.flags)
 	case e.method != zip.Store && e.method != zip.Deflate:
