@@ -67,6 +67,7 @@ func TestMain(m *testing.M) {
 	}
 	for k, v := range map[string]string{
 		"npm_config_cache": filepath.Join(scratch, "npm"), "DOCKER_CONFIG": filepath.Join(scratch, "docker"), "TMPDIR": temporary,
+		"GOGC": "400", // of each lockgen that is a process of its own: it ends before its garbage matters
 	} {
 		os.Setenv(k, v)
 	}
