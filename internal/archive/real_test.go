@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
@@ -254,7 +255,14 @@ func formOf(path string) (o Options, ok bool) {
 	var r io.Reader
 	switch {
 	case bytes.HasPrefix(head[:], []byte("PK\x03\x04")):
-		return Options{Format: "zip", Release: true}, true
+		z, err := zip.OpenReader(path)
+		if err != nil {
+			return Options{Format: "zip", Release: true}, true // ours has to take it
+		}
+		defer z.Close()
+		// Java reads a jar itself: we install it as the one file that it is.
+		isJar := slices.ContainsFunc(z.File, func(f *zip.File) bool { return strings.HasPrefix(f.Name, "META-INF/") })
+		return Options{Format: "zip", Release: true}, !isJar
 	case bytes.HasPrefix(head[:], []byte("\x1f\x8b")):
 		o.Format = "tar.gz"
 		r, err = gzip.NewReader(f)
