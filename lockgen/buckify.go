@@ -85,15 +85,7 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 		return fault.About(fault.AboutBuckFiles, err)
 	}
 	if !p.ui.JSON {
-		for _, w := range r.Warnings {
-			p.ui.Warn("%s", w)
-		}
-		if n := len(r.Unpackaged); n > 0 {
-			p.ui.Warn("%s without a package, whose names may be those of others: %s", plain.Count(n, ".proto file"), fault.List(r.Unpackaged))
-		}
-		for _, root := range r.Roots {
-			p.ui.Detail("imports are also relative to %s: %s", root.Folder, root.Why)
-		}
+		p.buckifyNotes(r)
 	}
 	var writes []files.Write
 	for _, e := range r.Edits {
@@ -137,6 +129,19 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 		p.ui.Say("%s outside of %s would change as well; run: lockgen buckify", plain.Count(r.Beyond, "BUCK file"), strings.Join(args, ", "))
 	}
 	return nil
+}
+
+// buckifyNotes prints what was noticed.
+func (p *program) buckifyNotes(r *buckify.Result) {
+	for _, w := range r.Warnings {
+		p.ui.Warn("%s", w)
+	}
+	if n := len(r.Unpackaged); n > 0 {
+		p.ui.Warn("%s without a package, whose names may be those of others: %s", plain.Count(n, ".proto file"), fault.List(r.Unpackaged))
+	}
+	for _, root := range r.Roots {
+		p.ui.Detail("imports are also relative to %s: %s", root.Folder, root.Why)
+	}
 }
 
 // orNone returns a list that JSON prints as [] if it is empty.

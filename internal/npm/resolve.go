@@ -268,10 +268,10 @@ func peers(detail string) string {
 	return ": " + redact.Line(strings.Join(lines, "; "))
 }
 
-// parsePackageLock parses a package-lock.json of version 3. All its tarballs
-// must be from the registry at base.
-func parsePackageLock(data []byte, base string) (*PackageLock, error) {
-	type entry struct {
+// A packageLock is what npm writes into a package-lock.json, by folder.
+type packageLock struct {
+	LockfileVersion int
+	Packages        map[string]struct {
 		Name                 string
 		Version              string
 		Resolved             string
@@ -286,10 +286,34 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		InBundle, Link       bool
 		Deprecated           string
 	}
-	var file struct {
-		LockfileVersion int
-		Packages        map[string]entry
+}
+
+func (l *packageLock) has(folder string) bool { _, ok := l.Packages[folder]; return ok }
+
+// needs lists the folders of the packages that the one in folder depends on, sorted.
+func (l *packageLock) needs(folder string) []string {
+	needed := map[string]bool{}
+	for next := []string{folder}; len(next) > 0; next = next[1:] {
+		e := l.Packages[next[0]]
+		for _, deps := range []table{e.Dependencies, e.OptionalDependencies, e.PeerDependencies} {
+			for name := range deps {
+				found := find(next[0], name, l.has)
+				if found == "" || needed[found] {
+					continue
+				}
+				if needed[found] = true; l.Packages[found].InBundle { // part of a file that is listed
+					next = append(next, found)
+				}
+			}
+		}
 	}
+	return slices.Sorted(maps.Keys(needed))
+}
+
+// parsePackageLock parses a package-lock.json of version 3. All its tarballs
+// must be from the registry at base.
+func parsePackageLock(data []byte, base string) (*PackageLock, error) {
+	var file packageLock
 	if err := json.Unmarshal(data, &file); err != nil {
 		return nil, fault.Errorf(fault.Machine, noNPM, "package-lock.json of npm: %w", err)
 	}
@@ -297,25 +321,6 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		return nil, fault.Errorf(fault.Machine, noNPM, "package-lock.json of npm has version %d, expected 3", file.LockfileVersion)
 	}
 	l := &PackageLock{Packages: map[string]LockedPackage{}}
-	there := func(folder string) bool { _, ok := file.Packages[folder]; return ok }
-	needs := func(folder string) []string {
-		needed := map[string]bool{}
-		for next := []string{folder}; len(next) > 0; next = next[1:] {
-			e := file.Packages[next[0]]
-			for _, deps := range []table{e.Dependencies, e.OptionalDependencies, e.PeerDependencies} {
-				for name := range deps {
-					found := find(next[0], name, there)
-					if found == "" || needed[found] {
-						continue
-					}
-					if needed[found] = true; file.Packages[found].InBundle { // part of a file that is listed
-						next = append(next, found)
-					}
-				}
-			}
-		}
-		return slices.Sorted(maps.Keys(needed))
-	}
 	for _, folder := range slices.Sorted(maps.Keys(file.Packages)) {
 		e := file.Packages[folder]
 		_, last := SplitPath(folder)
@@ -325,7 +330,7 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		label := e.Name + "@" + e.Version
 		for _, deps := range []table{e.Dependencies, e.OptionalDependencies} {
 			for _, name := range slices.Sorted(maps.Keys(deps)) {
-				found := find(folder, name, there) != ""
+				found := find(folder, name, file.has) != ""
 				switch _, optional := e.OptionalDependencies[name]; {
 				case !fromRegistry(deps[name]) && !(found && e.InBundle): // for a bundled dependency npm only looks into the tarball
 					return nil, direct(label, name, deps[name])
@@ -346,7 +351,7 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 				"npm package %s (%s) comes from %s, not from a registry", label, folder, redact.Line(e.Resolved)))
 		}
 		l.Packages[folder] = LockedPackage{
-			Name: e.Name, Version: e.Version, Integrity: e.Integrity, Bin: e.Bin, Needs: needs(folder),
+			Name: e.Name, Version: e.Version, Integrity: e.Integrity, Bin: e.Bin, Needs: file.needs(folder),
 			Optional: e.Optional || e.DevOptional, HasInstallScript: e.HasInstallScript, Deprecated: e.Deprecated,
 		}
 	}

@@ -302,14 +302,7 @@ func (u *update) fail(total int, failures []failure) error {
 			class = fault.Integrity
 		}
 	}
-	several := map[*plan.Want]bool{} // plugins with several sources
-	for _, f := range failures {
-		for _, other := range failures {
-			if f.w != other.w && f.w.Name == other.w.Name && f.w.Asked == other.w.Asked {
-				several[f.w] = true
-			}
-		}
-	}
+	several := severalSources(failures)
 	groups := grouped(failures)
 	say := func(g group) string {
 		s := fmt.Sprintf("%s: %s", g.w.At, g.w)
@@ -363,6 +356,19 @@ func (u *update) fail(total int, failures []failure) error {
 		return fault.About(fault.AboutSources, err)
 	}
 	return err
+}
+
+// severalSources has the plugins that failed from several sources.
+func severalSources(failures []failure) map[*plan.Want]bool {
+	several := map[*plan.Want]bool{}
+	for _, f := range failures {
+		for _, other := range failures {
+			if f.w != other.w && f.w.Name == other.w.Name && f.w.Asked == other.w.Asked {
+				several[f.w] = true
+			}
+		}
+	}
+	return several
 }
 
 // A group is one reason that several platforms share, which is reported once.
