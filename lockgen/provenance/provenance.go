@@ -1,5 +1,5 @@
-// Package provenance verifies who made a file: bundles of Sigstore, against roots of
-// trust that a project keeps beside its manifest. Nothing is asked of the network.
+// Package provenance verifies who made a file: Sigstore bundles, against the trusted
+// roots that a project keeps next to its manifest. It does not use the network.
 package provenance
 
 import (
@@ -20,22 +20,22 @@ import (
 // MaxSize limits a bundle, and a file of roots, in bytes.
 const MaxSize = 8 << 20
 
-// Predicates are the statements that say how or by whom a file was made. Others, such
-// as a bill of materials, say something else of it.
+// Predicates are the types of statements that say how or by whom a file was made.
+// Others, such as a bill of materials, do not.
 var Predicates = []string{
 	"https://slsa.dev/provenance/v1", "https://slsa.dev/provenance/v0.2",
 	"https://docs.pypi.org/attestations/publish/v1",
 	"https://sigstore.dev/cosign/sign/v1",
 }
 
-// ErrOther is the error for a statement that is none of [Predicates].
-var ErrOther = errors.New("the statement is none about how the file was made")
+// ErrOther is the error for a statement of a type that is not in [Predicates].
+var ErrOther = errors.New("the statement is not about how the file was made")
 
-// Roots are what signatures are verified with: certificate authorities, logs and
-// timestamping authorities.
+// Roots verify signatures: they hold certificate authorities, logs and timestamping
+// authorities.
 type Roots []*verify.Verifier
 
-// ParseRoots reads a trusted root of Sigstore in JSON, or several one behind the other.
+// ParseRoots reads one or more concatenated Sigstore trusted roots in JSON.
 func ParseRoots(text []byte) (Roots, error) {
 	var roots Roots
 	for d := json.NewDecoder(bytes.NewReader(text)); ; {
@@ -43,14 +43,14 @@ func ParseRoots(text []byte) (Roots, error) {
 		if err := d.Decode(&one); err == io.EOF {
 			break
 		} else if err != nil {
-			return nil, fmt.Errorf("it is no JSON: %w", err)
+			return nil, fmt.Errorf("it is not JSON: %w", err)
 		}
 		material, err := root.NewTrustedRootFromJSON(one)
 		if err != nil {
 			return nil, err
 		}
-		// Each root demands of a signature what its authorities give: Sigstore's own
-		// log certificates and signatures, GitHub's give a timestamp alone.
+		// A root requires what its authorities provide: Sigstore's own log certificates
+		// and signatures; GitHub's only give a timestamp.
 		options := []verify.VerifierOption{verify.WithObserverTimestamps(1)}
 		if len(material.CTLogs()) > 0 {
 			options = append(options, verify.WithSignedCertificateTimestamps(1))
@@ -75,16 +75,16 @@ func ParseRoots(text []byte) (Roots, error) {
 	return roots, nil
 }
 
-// Verify verifies that a bundle is a signed statement about the file with a SHA-256,
-// and returns who signed it: a workflow or an address, and who vouches for that. A
-// statement may also be about sha512, "sha512-" and base64, as those of npm are.
+// Verify verifies that a bundle is a signed statement about the file with this
+// SHA-256, and returns who signed it: a workflow or an address, and who vouches for it.
+// sha512 is "sha512-" and base64, or "": the statements of npm are about that digest.
 func (r Roots) Verify(text, sha256 []byte, sha512 string) (signer string, err error) {
 	b := &bundle.Bundle{}
 	if err := b.UnmarshalJSON(text); err != nil {
-		return "", fmt.Errorf("no bundle of Sigstore: %w", err)
+		return "", fmt.Errorf("not a Sigstore bundle: %w", err)
 	}
-	// Whose signature it must be is decided by who compares it with that of the last
-	// version.
+	// Any identity is accepted here: the caller compares it with the signer of the
+	// previous version.
 	subjects := []verify.ArtifactPolicyOption{verify.WithArtifactDigest("sha256", sha256)}
 	if raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(sha512, "sha512-")); err == nil && strings.HasPrefix(sha512, "sha512-") {
 		subjects = append(subjects, verify.WithArtifactDigest("sha512", raw))
@@ -113,8 +113,8 @@ func (r Roots) Verify(text, sha256 []byte, sha512 string) (signer string, err er
 	return "", errors.Join(errs...)
 }
 
-// signerOf is an identity as the lock has it: without the ref of a workflow, which
-// each release has its own of.
+// signerOf returns an identity as it is in the lock: without the ref of a workflow,
+// which differs for each release.
 func signerOf(name, issuer string) (string, error) {
 	name, _, _ = strings.Cut(name, "@refs/")
 	for _, part := range []string{name, issuer} {
@@ -125,7 +125,8 @@ func signerOf(name, issuer string) (string, error) {
 	return name + " via " + issuer, nil
 }
 
-// OfPyPI makes bundles of what an index of Python packages has about a file (PEP 740).
+// OfPyPI converts the attestations that a Python package index has for a file (PEP 740)
+// to bundles.
 func OfPyPI(text []byte) (bundles [][]byte, err error) {
 	var doc struct {
 		Bundles []struct {
@@ -162,8 +163,8 @@ func OfPyPI(text []byte) (bundles [][]byte, err error) {
 	return bundles, nil
 }
 
-// OfList returns the bundles of a document that has them in attestations, as GitHub
-// and registries of npm do.
+// OfList returns the bundles of a document with a list of attestations, the format of
+// GitHub and npm registries.
 func OfList(text []byte) (bundles [][]byte, err error) {
 	var doc struct {
 		Attestations []struct {

@@ -12,8 +12,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
-// attest verifies who made the files of a version, if [policy] has roots of trust.
-// What is signed must be true; what is not signed stays as it was.
+// attest verifies who made the files of a version, if [policy] has trusted roots. It
+// fails if a statement does not verify. Files without a statement keep their trust.
 func (u *update) attest(ctx context.Context, n *newVersion) error {
 	roots, err := u.Roots()
 	if err != nil || roots == nil {
@@ -37,7 +37,7 @@ func (u *update) attest(ctx context.Context, n *newVersion) error {
 	return group.Wait()
 }
 
-// attested gives an artifact the signer that one of its bundles proves.
+// attested sets the signer of an artifact to the one that a bundle proves.
 func attested(roots provenance.Roots, a *source.Artifact, said source.Attestation, sha256 string) error {
 	digest, err := hex.DecodeString(sha256)
 	if err != nil {
@@ -56,7 +56,7 @@ func attested(roots provenance.Roots, a *source.Artifact, said source.Attestatio
 	}
 	if len(errs) > 0 {
 		return fault.Errorf(fault.Integrity, "do not use it before its publisher explains it; if Sigstore has new keys, renew the file of trusted-root in [policy]: cosign trusted-root create",
-			"what is signed about %s does not hold, at %s: %w", a.Label, said.From, errors.Join(errs...))
+			"the signed statement about %s does not verify, at %s: %w", a.Label, said.From, errors.Join(errs...))
 	}
 	return nil
 }
