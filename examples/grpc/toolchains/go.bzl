@@ -17,7 +17,7 @@ def _impl(_ctx: AnalysisContext) -> list[Provider]:
         GoBootstrapToolchainInfo(
             env_go_arch = "arm64" if host.arch.is_aarch64 else "amd64",
             env_go_os = "darwin" if host.os.is_macos else "linux",
-            go = RunInfo(args = ["/usr/bin/env", "go"]), # a folder of the project may be called go
+            go = RunInfo(args = ["/usr/bin/env", "go"]),  # a folder of the project may be called go
             go_wrapper = RunInfo(args = ["/bin/sh", "-c", _RUN, "go"]),
         ),
     ]
