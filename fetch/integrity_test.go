@@ -348,7 +348,7 @@ func TestAnswers(t *testing.T) {
 		{name: "410", fault: fake.Status(410), class: fault.Upstream, hint: "a mirror that still has it", hints: "correct the module or the version"},
 		{name: "418", fault: fake.Status(418), class: fault.Upstream, hint: operator, hints: settings},
 		{name: "429", fault: fake.Status(429, "Retry-After", "0"), class: fault.Upstream, hint: later, slow: true},
-		{name: "451", fault: fake.Status(451), class: fault.Upstream, hint: "a mirror that may", hints: settings},
+		{name: "451", fault: fake.Status(451), class: fault.Upstream, hint: "a mirror that is", hints: settings},
 		{name: "500", fault: fake.Status(500), class: fault.Upstream, hint: later, slow: true},
 		{name: "503", fault: fake.Status(503, "Retry-After", "1"), class: fault.Upstream, hint: later, slow: true},
 		{name: "204", fault: fake.Status(204), class: fault.Upstream, hint: operator, hints: settings},
@@ -381,6 +381,12 @@ func TestAnswers(t *testing.T) {
 				class, hint := a.class, a.hint
 				if kind == lock.Go {
 					class, hint = cmp.Or(a.go_, class), cmp.Or(a.hints, hint)
+				}
+				if kind == goByFetch && hint == bytes { // the zip is read first: the lock has the digest of its files
+					hint = "report it to the publisher"
+					if a.name == "nothing" {
+						class, hint = fault.Upstream, later
+					}
 				}
 				if kind == lock.OCI && a.name == "401" {
 					hint = "docker login"

@@ -124,7 +124,7 @@ func TestSigned(t *testing.T) {
 				{"another repository", by(a, evil, slsa, ""), fault.Policy, []string{"is signed by https://github.com/evil/tool via", "1.2.0 in the lock by https://github.com/acme/tool via", "lockgen remove tool"}},
 				{"another workflow", by(a, "https://github.com/Acme/Tool/.github/workflows/other.yml@refs/heads/main", slsa, ""), 0, nil},
 				{"of another file", by(a, signed.Workflow, slsa, other), fault.Integrity, []string{"the signed statement about", "does not verify"}},
-				{"an unknown authority", by(signed.New(t), signed.Workflow, slsa, ""), fault.Integrity, []string{"does not hold", "cosign trusted-root create"}},
+				{"an unknown authority", by(signed.New(t), signed.Workflow, slsa, ""), fault.Integrity, []string{"does not verify", "cosign trusted-root create"}},
 				{"a bill of materials", by(a, signed.Workflow, "https://spdx.dev/Document", ""), fault.Policy, []string{"trust would drop"}},
 				{"an error", fail(fake.Status(500)), fault.Upstream, []string{"who made", "500"}},
 				{"a login page", fail(fake.HTML()), fault.Upstream, []string{"who made", "HTML"}},
