@@ -67,10 +67,17 @@ func CutSpec(spec string) (name, version string, exact bool) {
 	if !ok {
 		return strings.Cut(spec, "@")
 	}
-	if at := strings.LastIndexByte(rest, '@'); at > 0 { // scopes of npm start with @
-		rest, version, exact = rest[:at], rest[at+1:], true
+	name, version, exact = CutPackage(rest)
+	return RuntimeEntry(language, name), version, exact
+}
+
+// CutPackage parts the name of a package and its version, NAME or NAME@VERSION. Scopes
+// of npm start with @.
+func CutPackage(label string) (name, version string, exact bool) {
+	if at := strings.LastIndexByte(label, '@'); at > 0 {
+		return label[:at], label[at+1:], true
 	}
-	return RuntimeEntry(language, rest), version, exact
+	return label, "", false
 }
 
 // IsRuntime reports whether the version is one of a runtime.

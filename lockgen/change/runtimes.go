@@ -50,12 +50,7 @@ func (a *adding) library(spec string) string {
 	if !ok || lock.RuntimesKind(language) == "" {
 		return spec
 	}
-	_, version, exact := lock.CutSpec(spec)
-	name := rest
-	if exact {
-		version = "@" + version
-		name = strings.TrimSuffix(rest, version)
-	}
+	name, _, _ := lock.CutPackage(rest)
 	source := manifest.RuntimeSource(language, name)
 	entry := lock.RuntimeEntry(language, source.Name)
 	if !strings.ContainsAny(name, ":/@[") || lock.CheckEntryName(entry) != nil {
@@ -65,7 +60,7 @@ func (a *adding) library(spec string) string {
 		a.entries = map[string]*manifest.Plugin{}
 	}
 	a.entries[entry] = &manifest.Plugin{Language: language, Source: source}
-	return entry + version
+	return entry + strings.TrimPrefix(rest, name)
 }
 
 // nextOfRuntimes says what to write into .buckconfig, so that libraries get the

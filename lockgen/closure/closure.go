@@ -83,7 +83,7 @@ func Of(name, version string, v *lock.Version) *Branch {
 			b.Runs = v.RunsCode(pkg + "-" + of)
 			b.above.Below = append(b.above.Below, b)
 			for _, label := range f.Bundled {
-				name, version := split(label)
+				name, version, _ := lock.CutPackage(label)
 				b.Below = append(b.Below, &Branch{Kind: Bundled, Name: name, Version: version, above: b})
 			}
 		}
@@ -292,18 +292,10 @@ func (b *Branch) named(source, word string) bool {
 	if b.Kind == Runtime || b.Kind == Toolchain {
 		return word == b.Name || word == b.Name+"@"+b.Version
 	}
-	name, version := split(word)
+	name, version, _ := lock.CutPackage(word)
 	kind := lock.KindOf(source)
 	version = strings.TrimPrefix(version, kind.V)
 	return kind.Normal(name) == kind.Normal(b.Name) && (version == "" || version == b.Version)
-}
-
-// split splits NAME@VERSION or NAME. Scopes of npm start with @.
-func split(label string) (name, version string) {
-	if i := strings.LastIndex(label, "@"); i > 0 {
-		return label[:i], label[i+1:]
-	}
-	return label, ""
 }
 
 // Line describes a place, for one plugin.
