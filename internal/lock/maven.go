@@ -24,7 +24,17 @@ var signerForm = sync.OnceValue(func() *regexp.Regexp {
 })
 
 // signedBy matches the signer of a file of another kind.
-var signedBy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[!#-[\]-~]+ via [!#-[\]-~]+$`) })
+var signedBy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[!#-[\]-~]+` + via + `[!#-[\]-~]+$`) })
+
+// via stands in a signer between an identity and who vouches for it.
+const via = " via "
+
+// Signer is the form of one whose signature was verified: an identity, and who vouches
+// for it.
+func Signer(name, issuer string) string { return name + via + issuer }
+
+// CutSigner is the inverse of [Signer]; verified is false for nobody, and for a PGP key.
+func CutSigner(signer string) (name, issuer string, verified bool) { return strings.Cut(signer, via) }
 
 // checkArtifact accepts GROUP:ARTIFACT and GROUP:ARTIFACT:CLASSIFIER.
 func checkArtifact(name string) error {

@@ -132,8 +132,9 @@ func (s *Explanation) Text(why string) string {
 	}
 	t.line("locked from: %s", s.From)
 	t.line("trust: %s, %s", s.Trust, s.Evidence)
-	switch signers := strings.Join(signers(s.Files), " and "); {
-	case strings.Contains(signers, " via "):
+	signers := strings.Join(signers(s.Files), " and ")
+	switch _, _, verified := lock.CutSigner(signers); {
+	case verified:
 		t.line("signed by: %s", signers)
 	case signers != "":
 		t.line("signatures name the PGP key %s; they are not verified", signers)

@@ -274,8 +274,8 @@ func packageOf(v *lock.Version, key string) string {
 // originOf is whose a signer is: of a workflow the repository, else the signer. Two
 // releases of one publisher have one origin. It is "" where nobody vouches for one.
 func originOf(signer string) string {
-	name, issuer, vouched := strings.Cut(signer, " via ")
-	if !vouched { // nobody, or a PGP key
+	name, issuer, verified := lock.CutSigner(signer)
+	if !verified {
 		return ""
 	}
 	if u, err := url.Parse(name); err == nil && u.Host != "" {
@@ -287,5 +287,5 @@ func originOf(signer string) string {
 			name = u.Scheme + "://" + u.Host + path
 		}
 	}
-	return strings.ToLower(name) + " via " + issuer
+	return lock.Signer(strings.ToLower(name), issuer)
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
 // MaxSize limits a bundle, and a file of roots, in bytes.
@@ -122,7 +124,7 @@ func signerOf(name, issuer string) (string, error) {
 			return "", fmt.Errorf("its certificate is for %q of %q", name, issuer)
 		}
 	}
-	return name + " via " + issuer, nil
+	return lock.Signer(name, issuer), nil
 }
 
 // OfPyPI converts the attestations that a Python package index has for a file (PEP 740)

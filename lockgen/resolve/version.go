@@ -198,7 +198,7 @@ func otherSigners(w *plan.Want, old map[string]*lock.Version, v *lock.Version) (
 	before := map[string][]string{} // by package
 	for _, o := range old {
 		for _, f := range o.Files {
-			if f.Signer != "" && !strings.Contains(f.Signer, " via ") && !slices.Contains(before[f.Name], f.Signer) { // KeepsTrust compares the others
+			if _, _, verified := lock.CutSigner(f.Signer); f.Signer != "" && !verified && !slices.Contains(before[f.Name], f.Signer) { // KeepsTrust compares the others
 				before[f.Name] = append(before[f.Name], f.Signer)
 			}
 		}
