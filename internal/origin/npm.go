@@ -74,19 +74,17 @@ func (n *NPM) Tarball(ctx context.Context, name, version string, in remote.Sink)
 }
 
 // Attestations returns what the registry has that is signed about a version of a
-// package, and where it is. It is [fs.ErrNotExist] where there is nothing.
-func (n *NPM) Attestations(ctx context.Context, name, version string) (address string, body []byte, err error) {
+// package, up to limit bytes, and where it is. It is [fs.ErrNotExist] where there is
+// nothing.
+func (n *NPM) Attestations(ctx context.Context, name, version string, limit int64) (address string, body []byte, err error) {
 	registry, err := n.Registry(ctx, name)
 	if err != nil {
 		return "", nil, err
 	}
 	address = strings.TrimSuffix(registry, "/") + "/-/npm/v1/attestations/" + strings.ReplaceAll(name, "/", "%2f") + "@" + version
-	body, err = n.Client.Look(ctx, address, "application/json", maxAttestations, n.config.CredentialFor(address, registry))
+	body, err = n.Client.Look(ctx, address, "application/json", limit, n.config.CredentialFor(address, registry))
 	return address, body, err
 }
-
-// maxAttestations limits a document with attestations, in bytes.
-const maxAttestations = 8 << 20
 
 func npmWay(ctx context.Context, o *Origins, e *lock.Entry, key, registry string) (*way, error) {
 	n, err := o.npm.Do("", func() (*NPM, error) {

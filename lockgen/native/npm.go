@@ -251,7 +251,7 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 		return 0
 	}
 	a.Attested = func(ctx context.Context, _ string) (source.Attestation, error) {
-		from, body, err := s.Attestations(ctx, name, version)
+		from, body, err := s.Attestations(ctx, name, version, provenance.MaxSize)
 		return source.Attested(from, body, err, provenance.OfList)
 	}
 	a.Verify = func(c *source.Content) error { return checkPackageJSON(name, version, s.ignores(name), c) }
