@@ -36,9 +36,10 @@ type cargoSource struct {
 
 	together once.Map[string, *crateLibraries] // by the runtimes of Rust
 
-	mu      sync.Mutex
-	folders map[string]map[string]lock.Folder // of runtimes, by NAME VERSION
-	gives   *origin.Crates                    // nil while unknown
+	runtimeFolders
+
+	mu    sync.Mutex
+	gives *origin.Crates // nil while unknown
 	// crates holds the index entries of crates, by name and version.
 	crates map[string]map[string]cargo.Crate
 	absent map[string]error // why it said nothing, by name
@@ -46,7 +47,7 @@ type cargoSource struct {
 
 // NewCargo returns the source of crates. tool resolves in the folder of origins.
 func NewCargo(tool *cargo.Client, origins *origin.Origins, cooldown func(w *plan.Want) *cooldown.Rule, needed source.Needed) source.Source {
-	return &cargoSource{tool: tool, origins: origins, cooldown: cooldown, needed: needed, folders: map[string]map[string]lock.Folder{}}
+	return &cargoSource{tool: tool, origins: origins, cooldown: cooldown, needed: needed}
 }
 
 var (

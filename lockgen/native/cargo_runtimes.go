@@ -25,7 +25,7 @@ type crateLibraries struct {
 
 // libraries are the crates of a runtime of Rust and of what it needs, in the versions
 // and with the features that the runtimes of Rust come to together. For
-// [cargoSource.Finish] it keeps how they are compiled.
+// [runtimeFolders.Finish] it keeps how they are compiled.
 func (s *cargoSource) libraries(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	all, err := s.together.Do(fmt.Sprint(w.Together(), platforms), func() (*crateLibraries, error) { return s.resolve(ctx, w, platforms) })
 	if err != nil {
@@ -54,9 +54,7 @@ func (s *cargoSource) libraries(ctx context.Context, w *plan.Want, platforms []l
 	if err := consent(w, res, scripts); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.folders[w.String()] = folders
+	s.keepFolders(w, folders)
 	return res, nil
 }
 
@@ -140,15 +138,4 @@ func explainTogether(err error) error {
 	}
 	return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, "take versions of them that can be compiled together, or take one out of [runtimes] and write runtime = […] in BUCK files",
 		"the runtimes of Rust cannot be had together: %w", err))
-}
-
-// Finish gives a runtime its crates.
-func (s *cargoSource) Finish(w *plan.Want, v *lock.Version, _ map[string]*source.Content) error {
-	if w.Language == "" {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v.Folders = s.folders[w.String()]
-	return nil
 }

@@ -44,12 +44,12 @@ import (
 type goSource struct {
 	GoSettings
 	building *queue.Queue // compilations
+	runtimeFolders
 
 	mu        sync.Mutex
-	compilers map[string]*gotool.Client         // by NAME@VERSION
-	builds    map[string]*queue.Queue           // by platform, one at a time: they share the standard library
-	counts    map[string]*platformCount         // by NAME VERSION
-	folders   map[string]map[string]lock.Folder // of runtimes, by NAME VERSION
+	compilers map[string]*gotool.Client // by NAME@VERSION
+	builds    map[string]*queue.Queue   // by platform, one at a time: they share the standard library
+	counts    map[string]*platformCount // by NAME VERSION
 
 	together once.Map[string, *goLibraries]
 }
@@ -76,7 +76,7 @@ type GoSettings struct {
 func NewGo(settings GoSettings) source.Source {
 	return &goSource{
 		GoSettings: settings, building: queue.New(runtime.GOMAXPROCS(0)),
-		compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, counts: map[string]*platformCount{}, folders: map[string]map[string]lock.Folder{},
+		compilers: map[string]*gotool.Client{}, builds: map[string]*queue.Queue{}, counts: map[string]*platformCount{},
 	}
 }
 

@@ -25,8 +25,8 @@ type goLibraries struct {
 }
 
 // libraries returns the modules of a Go runtime and its dependencies, in the
-// versions that all Go runtimes agree on. It stores the packages for
-// [goSource.Finish].
+// versions that all Go runtimes agree on. It keeps the packages for
+// [runtimeFolders.Finish].
 func (s *goSource) libraries(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	var roots []module.Version
 	var patterns []string
@@ -66,9 +66,7 @@ func (s *goSource) libraries(ctx context.Context, w *plan.Want, platforms []lock
 		}
 		res.Artifacts = append(res.Artifacts, a)
 	}
-	s.mu.Lock()
-	s.folders[w.String()] = folders
-	s.mu.Unlock()
+	s.keepFolders(w, folders)
 	scratch, err := os.MkdirTemp(s.Scratch, "withdrawn-")
 	if err != nil {
 		return nil, err
@@ -121,15 +119,4 @@ func (l *goLibraries) of(path string) (folders map[string]lock.Folder, used map[
 		queue = append(queue, p.Imports...)
 	}
 	return folders, used
-}
-
-// Finish adds the packages to a runtime.
-func (s *goSource) Finish(w *plan.Want, v *lock.Version, _ map[string]*source.Content) error {
-	if w.Language == "" {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v.Folders = s.folders[w.String()]
-	return nil
 }

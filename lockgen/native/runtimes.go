@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -17,6 +18,33 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
+
+// runtimeFolders keeps how the runtimes that are resolved are compiled, until their
+// versions are locked.
+type runtimeFolders struct {
+	guard sync.Mutex
+	by    map[string]map[string]lock.Folder // by NAME VERSION
+}
+
+func (r *runtimeFolders) keepFolders(w *plan.Want, folders map[string]lock.Folder) {
+	r.guard.Lock()
+	defer r.guard.Unlock()
+	if r.by == nil {
+		r.by = map[string]map[string]lock.Folder{}
+	}
+	r.by[w.String()] = folders
+}
+
+// Finish implements [source.Finisher] for runtimes.
+func (r *runtimeFolders) Finish(w *plan.Want, v *lock.Version, _ map[string]*source.Content) error {
+	if w.Language == "" {
+		return nil
+	}
+	r.guard.Lock()
+	defer r.guard.Unlock()
+	v.Folders = r.by[w.String()]
+	return nil
+}
 
 // together runs pip once for all Python runtimes, and returns its choice as
 // NAME==VERSION; each runtime then takes its dependencies from this choice. apart
