@@ -169,18 +169,23 @@ func (p *metadataPackage) library(c Crate) (*Library, error) {
 		switch {
 		case slices.Contains(t.Kind, "custom-build"):
 			l.Script = file
-		case slices.Contains(t.Kind, "proc-macro"), slices.ContainsFunc(t.Kind, func(kind string) bool { return kind == "lib" || kind == "rlib" }):
-			l.Called, l.Root, l.Edition, l.Macro = t.Name, file, t.Edition, slices.Contains(t.Kind, "proc-macro")
+		case isLibrary(t.Kind):
+			l.Root, l.Edition, l.Macro = file, t.Edition, slices.Contains(t.Kind, "proc-macro")
 		}
 	}
-	l.Called = strings.ReplaceAll(l.Called, "-", "_")
+	l.Called = p.called()
 	return l, nil
+}
+
+// isLibrary reports whether a target of these kinds is what code of other packages uses.
+func isLibrary(kinds []string) bool {
+	return slices.ContainsFunc(kinds, func(kind string) bool { return kind == "lib" || kind == "rlib" || kind == "proc-macro" })
 }
 
 // called is what code calls the library of a package.
 func (p *metadataPackage) called() string {
 	for _, t := range p.Targets {
-		if slices.ContainsFunc(t.Kind, func(kind string) bool { return kind == "lib" || kind == "rlib" || kind == "proc-macro" }) {
+		if isLibrary(t.Kind) {
 			return strings.ReplaceAll(t.Name, "-", "_")
 		}
 	}
