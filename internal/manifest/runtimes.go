@@ -28,9 +28,8 @@ func ParseRuntime(language, item string) (name, version string, err error) {
 	hint := kind.RuntimeHint
 	source := RuntimeSource(language, name)
 	_, entry, _ := lock.RuntimeName(lock.RuntimeEntry(language, source.Name))
-	bare, extras := kind.Extras(source.Name)
-	_, written := kind.Extras(name)
-	bad := written != nil && !kind.Compiled || slices.ContainsFunc(extras, func(extra string) bool { return kind.CheckExtra(extra) != nil })
+	bare, extras := kind.Extras(name)
+	bad := extras != nil && !kind.Compiled || slices.ContainsFunc(extras, func(extra string) bool { return kind.CheckExtra(extra) != nil })
 	if bad || kind.CheckPackage(bare) != nil && syntax.CheckName(bare) != nil || strings.Count(name, ":") > 1 || syntax.CheckName(entry) != nil {
 		return "", "", fault.Errorf(fault.Usage, hint, "%q is not the name of a library, or not only that", item)
 	}
