@@ -59,14 +59,11 @@ func InCell(folders []string, read func() (m *manifest.Manifest, lockName string
 		if err != nil {
 			return nil, err
 		}
-		rel, err := filepath.Rel(c.Root, dir)
-		if err != nil || !filepath.IsLocal(rel) || of.Root != c.Root {
+		folder, ok := packageOf(c.Root, dir)
+		if !ok || of.Root != c.Root {
 			return nil, fault.Errorf(fault.Usage, "run the command once for each cell", "%s is not in the cell of %s, which is %s", folders[i], folders[0], c.Root)
 		}
-		if rel = filepath.ToSlash(rel); rel == "." {
-			rel = ""
-		}
-		o.Within = append(o.Within, rel)
+		o.Within = append(o.Within, folder)
 	}
 	o.Packages = &Packages{
 		Label: func(string) (label, name string) { return "", "" },
@@ -132,6 +129,19 @@ func (o *Options) locked(m *manifest.Manifest, lockName string, around *project.
 	return err
 }
 
+// packageOf returns the path of a folder below the root of its cell, "" for the root, as
+// labels have it. ok is false for one that is not below it.
+func packageOf(root, dir string) (folder string, ok bool) {
+	rel, err := filepath.Rel(root, dir)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", false
+	}
+	if rel == "." {
+		rel = ""
+	}
+	return filepath.ToSlash(rel), true
+}
+
 // nameable reports whether Buck2 accepts a folder as the name of a sub-target.
 func nameable(folder string) bool {
 	return !strings.ContainsFunc(folder, func(r rune) bool {
@@ -150,16 +160,13 @@ func (o *Options) lockLabel(name string, around *project.Project) (string, error
 	if err != nil {
 		return "", err
 	}
-	rel, err := filepath.Rel(c.Root, dir)
-	if err != nil || !filepath.IsLocal(rel) {
+	folder, ok := packageOf(c.Root, dir)
+	if !ok {
 		return "", nil
-	}
-	if rel = filepath.ToSlash(rel); rel == "." {
-		rel = ""
 	}
 	cell := ""
 	if c.Root != o.Root {
 		cell = "@" + c.Names[0]
 	}
-	return cell + "//" + rel + ":" + filepath.Base(name), nil
+	return cell + "//" + folder + ":" + filepath.Base(name), nil
 }
