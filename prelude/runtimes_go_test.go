@@ -1,7 +1,6 @@
 package prelude_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,24 +18,12 @@ func TestRuntimesGo(t *testing.T) {
 	bucktest.Need(t)
 	testenv.Real(t, "needs modules from a proxy")
 	needs(t, "go", "gcc")
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("the lock has no name for this machine")
-	}
 	plugins := []string{"go", "protoc", "protoc-gen-go", "protoc-gen-go-grpc"}
-	version := ownVersions(t, plugins...)
 	// The plugins are as in our lock, and the runtimes fit them.
-	manifest := fmt.Sprintf("platforms = [%q]\n\n[plugins]\n", host.Name)
-	for _, name := range plugins {
-		manifest += fmt.Sprintf("%s = %q\n", name, version[name])
-	}
-	own, err := os.ReadFile(filepath.Join(bucktest.Root(t), lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
+	manifest, version := ownManifest(t, plugins...)
 	tables := lockedTables(t, "\n[runtimes.", map[string]string{
 		"plugins.toml": manifest + "\n[runtimes]\ngo = [\"protobuf\", \"grpc\"]\n\n[policy]\npublisher-times = [\"go\"]\n",
-		lock.FileName:  string(own),
+		lock.FileName:  ownLock(t),
 	})
 	p := scratch(t, tables, map[string]string{
 		".buckconfig":               scratchConfig + "[buck2_protobuf]\nruntimes = go\n",

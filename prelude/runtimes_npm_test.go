@@ -1,7 +1,6 @@
 package prelude_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,16 +17,8 @@ func TestRuntimesNPM(t *testing.T) {
 	bucktest.Need(t)
 	testenv.Real(t, "needs protoc, node and packages of npm from their registries")
 	needs(t, "go", "npm")
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("the lock has no name for this machine")
-	}
 	plugins := []string{"node", "protoc-gen-es", "ts-proto"}
-	version := ownVersions(t, plugins...)
-	manifest := fmt.Sprintf("platforms = [%q]\n\n[plugins]\n", host.Name)
-	for _, name := range plugins {
-		manifest += fmt.Sprintf("%s = %q\n", name, version[name])
-	}
+	manifest, version := ownManifest(t, plugins...)
 	tables := lockedTables(t, "\n[plugins.tsc.", map[string]string{"plugins.toml": manifest + "tsc = \"5.9.3\"\n\n[runtimes]\ntypescript = [\"@bufbuild/protobuf\", \"@connectrpc/connect\"]\n"})
 	if !strings.Contains(tables, "\n[runtimes.typescript.connectrpc-connect.") {
 		t.Fatalf("the lock ends with\n%s", tables)

@@ -1,8 +1,6 @@
 package prelude_test
 
 import (
-	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,26 +16,14 @@ func TestRuntimesRust(t *testing.T) {
 	bucktest.Need(t)
 	testenv.Real(t, "needs crates from their registry")
 	needs(t, "go", "gcc", "cargo", "python3")
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("the lock has no name for this machine")
-	}
 	plugins := []string{"protoc", "protoc-gen-prost", "protoc-gen-prost-crate", "protoc-gen-tonic"}
-	version := ownVersions(t, plugins...)
 	// The plugins are as in our lock, and the runtimes fit them.
-	manifest := fmt.Sprintf("platforms = [%q]\n\n[plugins]\n", host.Name)
-	for _, name := range plugins {
-		manifest += fmt.Sprintf("%s = %q\n", name, version[name])
-	}
-	own, err := os.ReadFile(filepath.Join(bucktest.Root(t), lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
+	manifest, version := ownManifest(t, plugins...)
 	runtimes := []string{"prost", "tonic", "tokio", "tokio-stream"}
 	scripts := lock.PrintList(append([]string{"runtimes/rust/" + strings.Join(runtimes, "|runtimes/rust/")}, plugins[1:]...))
 	tables := lockedTables(t, "\n[runtimes.", map[string]string{
 		"plugins.toml": manifest + "\n[runtimes]\nrust = [\"prost\", \"tonic\", \"tokio[rt-multi-thread]\", \"tokio-stream[net]\"]\n\n[policy]\nbuild-scripts = " + strings.ReplaceAll(scripts, "|", `", "`) + "\n",
-		lock.FileName:  string(own),
+		lock.FileName:  ownLock(t),
 	})
 	p := scratch(t, tables, map[string]string{
 		".buckconfig":               scratchConfig + "[buck2_protobuf]\nruntimes = rust\n",
@@ -100,18 +86,4 @@ fn main() {
 	if got, want := p.Must("run", "//api:main"), "Hello, Rust\n"; got != want {
 		t.Errorf("program printed %q, want %q", got, want)
 	}
-}
-
-// locked is the version of an entry in the lock of a folder.
-func locked(t *testing.T, dir, entry string) string {
-	t.Helper()
-	l, _, err := lock.Read(filepath.Join(dir, lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, version, _, err := l.Find(entry)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return version
 }

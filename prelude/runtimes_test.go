@@ -100,17 +100,51 @@ print(a_pb2.M.DESCRIPTOR.full_name, importlib.util.find_spec("grpc"))
 // ownVersions are the versions of plugins in our own lock.
 func ownVersions(t *testing.T, names ...string) map[string]string {
 	t.Helper()
-	own, _, err := lock.Read(filepath.Join(bucktest.Root(t), lock.FileName))
+	versions := map[string]string{}
+	for _, name := range names {
+		versions[name] = locked(t, bucktest.Root(t), name)
+	}
+	return versions
+}
+
+// locked is the version of an entry in the lock of a folder.
+func locked(t *testing.T, dir, entry string) string {
+	t.Helper()
+	l, _, err := lock.Read(filepath.Join(dir, lock.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
-	versions := map[string]string{}
-	for _, name := range names {
-		if _, versions[name], _, err = own.Find(name); err != nil {
-			t.Fatal(err)
-		}
+	_, version, _, err := l.Find(entry)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return versions
+	return version
+}
+
+// ownManifest is the beginning of a plugins.toml, with plugins as in our own lock, in
+// [plugins] and for this machine; and their versions.
+func ownManifest(t *testing.T, plugins ...string) (manifest string, version map[string]string) {
+	t.Helper()
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("the lock has no name for this machine")
+	}
+	version = ownVersions(t, plugins...)
+	manifest = fmt.Sprintf("platforms = [%q]\n\n[plugins]\n", host.Name)
+	for _, name := range plugins {
+		manifest += fmt.Sprintf("%s = %q\n", name, version[name])
+	}
+	return manifest, version
+}
+
+// ownLock is the text of our own lock.
+func ownLock(t *testing.T) string {
+	t.Helper()
+	own, err := os.ReadFile(filepath.Join(bucktest.Root(t), lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(own)
 }
 
 // lockedTables has lockgen lock a new folder with some files, the plugins.toml among
