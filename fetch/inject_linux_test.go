@@ -76,7 +76,7 @@ func TestInjectedFaults(t *testing.T) {
 					if i.Call != "write" && !strings.Contains(i.Stderr, "hint: ") { // which is written, too
 						bad("no hint")
 					}
-				case class == fault.Upstream && ofConnection(i.Site):
+				case class == fault.Upstream && (i.OfConnection() || strings.Contains(i.Site, "/ssl/")): // told as a fault of the server
 				case class == fault.Integrity && command.name == "cache verify --repair": // it tells what it removed
 				default:
 					bad("exit %d", i.Status)
@@ -99,12 +99,6 @@ func TestInjectedFaults(t *testing.T) {
 			testenv.Held(t, "a system call of fetch fails, or fetch is killed there: exit 7 or no matter, then all is whole", command.name, tried, kept)
 		})
 	}
-}
-
-// ofConnection reports whether the call that failed may be one for the network: what
-// it meets there is told as a fault of the server.
-func ofConnection(site string) bool {
-	return strings.Contains(site, "<socket:") || strings.Contains(site, "<TCP:") || strings.Contains(site, "/etc/") || strings.Contains(site, "/ssl/")
 }
 
 // bundled adds a bundle of two plugins to the manifest.

@@ -100,7 +100,7 @@ func TestInjectedFaults(t *testing.T) {
 					if now != after {
 						bad("exit 0 without its work:\n%s", now)
 					}
-				case class != fault.Machine && (class != fault.Upstream || !strings.Contains(i.Site, "<socket:") && !strings.Contains(i.Site, "<TCP:") && !strings.Contains(i.Site, "/etc/")):
+				case class != fault.Machine && (class != fault.Upstream || !i.OfConnection()):
 					bad("exit %d", i.Status)
 				case i.Call != "write" && !strings.Contains(i.Stderr, "hint: "): // which is written, too
 					bad("no hint")

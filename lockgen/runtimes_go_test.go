@@ -11,20 +11,27 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
+// fileEntry is an entry of [plugins] for one that is a file here, of [place.pluginFiles].
+func (p *place) fileEntry(name, version string) string {
+	return name + " = { version = \"" + version + "\", source = \"" + p.server.URL + "/{version}/plugin-{os}\", binary = \"" + name + "{exe}\" }\n"
+}
+
+// pluginFiles publishes a version of the plugins of [place.fileEntry].
+func (p *place) pluginFiles(version string) {
+	p.server.File("/"+version+"/plugin-linux", []byte(linuxARM))
+	p.server.File("/"+version+"/plugin-windows", []byte(winX64))
+}
+
 // goRuntimes writes a manifest with protoc, and plugins that are files here, and a list
 // of runtimes of Go.
 func (p *place) goRuntimes(plugin, runtimes string) {
-	entry := func(name, version string) string {
-		return name + " = { version = \"" + version + "\", source = \"" + p.server.URL + "/{version}/plugin-{os}\", binary = \"" + name + "{exe}\" }\n"
-	}
-	p.goManifest(entry("protoc", "36.2") + entry("protoc-gen-go", plugin) + entry("protoc-gen-go-grpc", "1.5.1") + "\n[runtimes]\ngo = [" + runtimes + "]\n\n[policy]\npublisher-times = [\"go\"]\n")
+	p.goManifest(p.fileEntry("protoc", "36.2") + p.fileEntry("protoc-gen-go", plugin) + p.fileEntry("protoc-gen-go-grpc", "1.5.1") + "\n[runtimes]\ngo = [" + runtimes + "]\n\n[policy]\npublisher-times = [\"go\"]\n")
 }
 
 // publishGoRuntimes publishes what goRuntimes asks for.
 func (p *place) publishGoRuntimes() {
 	for _, version := range []string{"36.2", "1.36.6", "1.36.10", "1.37.0", "1.5.1"} {
-		p.server.File("/"+version+"/plugin-linux", []byte(linuxARM))
-		p.server.File("/"+version+"/plugin-windows", []byte(winX64))
+		p.pluginFiles(version)
 	}
 	publish := func(path, version, requires string, files map[string]string) {
 		files["go.mod"] = "module " + path + "\n\ngo 1.21\n\n" + requires

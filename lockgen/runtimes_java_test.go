@@ -13,8 +13,7 @@ import (
 // here, and a list of runtimes of Java.
 func (p *place) javaRuntimes(protoc, runtimes string) {
 	p.mavenManifest([]string{"linux-aarch64", "windows-x86_64"}, `protoc = { version = "`+protoc+`", source = "`+p.server.URL+`/{version}/protoc-{os}", binary = "protoc{exe}" }
-protoc-gen-grpc-java = { version = "1.72.0", source = "`+p.server.URL+`/{version}/plugin-{os}", binary = "protoc-gen-grpc-java{exe}" }
-
+`+p.fileEntry("protoc-gen-grpc-java", "1.72.0")+`
 [runtimes]
 java = [`+runtimes+"]\n")
 }
@@ -42,8 +41,7 @@ func (p *place) publishJavaRuntimes() {
 		p.server.File("/"+version+"/protoc-linux", []byte(linuxARM+version))
 		p.server.File("/"+version+"/protoc-windows", []byte(winX64+version))
 	}
-	p.server.File("/1.72.0/plugin-linux", []byte(linuxARM))
-	p.server.File("/1.72.0/plugin-windows", []byte(winX64))
+	p.pluginFiles("1.72.0")
 	for _, version := range []string{"3.25.1", "3.25.8", "4.30.1", "4.30.2", "4.31.1", "4.36.2", "4.37.0-RC1"} {
 		p.jar("com.google.protobuf:protobuf-java:"+version, "")
 	}

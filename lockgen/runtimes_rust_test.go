@@ -13,24 +13,20 @@ import (
 // rustRuntimes writes a manifest with protoc, and plugins that are files here, and a
 // list of runtimes of Rust that may all run code.
 func (p *place) rustRuntimes(prost, runtimes string) {
-	entry := func(name, version string) string {
-		return name + " = { version = \"" + version + "\", source = \"" + p.server.URL + "/{version}/plugin-{os}\", binary = \"" + name + "{exe}\" }\n"
-	}
 	var names []string
 	for item := range strings.SplitSeq(runtimes, ", ") {
 		name, _, _ := strings.Cut(strings.Trim(item, `"`), "=")
 		name, _, _ = strings.Cut(name, "[")
 		names = append(names, `"runtimes/rust/`+name+`"`)
 	}
-	p.cargoManifest("[plugins]\n" + entry("protoc", "36.2") + entry("protoc-gen-prost", prost) + entry("protoc-gen-tonic", "0.5.0") +
+	p.cargoManifest("[plugins]\n" + p.fileEntry("protoc", "36.2") + p.fileEntry("protoc-gen-prost", prost) + p.fileEntry("protoc-gen-tonic", "0.5.0") +
 		"\n[runtimes]\nrust = [" + runtimes + "]\n\n[policy]\nbuild-scripts = [" + strings.Join(names, ", ") + "]\n")
 }
 
 // publishRustRuntimes publishes what rustRuntimes asks for.
 func (p *place) publishRustRuntimes() {
 	for _, version := range []string{"36.2", "0.4.0", "0.5.0", "0.6.0"} {
-		p.server.File("/"+version+"/plugin-linux", []byte(linuxARM))
-		p.server.File("/"+version+"/plugin-windows", []byte(winX64))
+		p.pluginFiles(version)
 	}
 	type dep = fake.CrateDep
 	crate := func(name, version string, deps ...dep) {
@@ -192,8 +188,7 @@ func TestRuntimesRust(t *testing.T) {
 		p.remove("plugins.lock.toml")
 		p.rustRuntimes(tt.plugin, tt.runtimes)
 		if tt.plugin == "0.0.1" {
-			p.server.File("/0.0.1/plugin-linux", []byte(linuxARM))
-			p.server.File("/0.0.1/plugin-windows", []byte(winX64))
+			p.pluginFiles("0.0.1")
 		}
 		t.Log(tt.name)
 		p.fails(tt.class, tt.says, "update", "--no-smoke")

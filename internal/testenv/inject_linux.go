@@ -56,6 +56,11 @@ func (i Injected) Began() bool {
 	return i.Site != "" && !strings.Contains(i.Stderr, "error while loading shared libraries") && !strings.Contains(i.Stderr, "runtime: ")
 }
 
+// OfConnection reports whether the call may have been one for the network.
+func (i Injected) OfConnection() bool {
+	return strings.Contains(i.Site, "<socket:") || strings.Contains(i.Site, "<TCP:") || strings.Contains(i.Site, "/etc/")
+}
+
 // String names the fault.
 func (i Injected) String() string { return fmt.Sprintf("%s at %s", i.How, i.Site) }
 
