@@ -1,13 +1,13 @@
 """A toolchain for the tools that Buck2's rules for Go compile first.
 
-The prelude's own one, system_go_bootstrap_toolchain, gives each of the five an empty build
+system_go_bootstrap_toolchain of Buck2's prelude gives each of the five an empty build
 cache, so that each compiles the standard library again. Here they share that of the
-machine.
+machine. [examples/grpc/toolchains/BUCK](../examples/grpc/toolchains/BUCK) has it.
 """
 
 load("@prelude//go_bootstrap:go_bootstrap.bzl", "GoBootstrapToolchainInfo")
 
-# The words of the prelude's go_wrapper: /usr/bin/env go [--workdir DIR] ARGS…
+# The words of go_wrapper in Buck2's prelude: /usr/bin/env go [--workdir DIR] ARGS…
 _RUN = 'shift 2; if [ "$1" = --workdir ]; then cd "$2"; shift 2; fi; exec go "$@"'
 
 def _impl(_ctx: AnalysisContext) -> list[Provider]:
