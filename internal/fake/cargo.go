@@ -18,8 +18,9 @@ type Crate struct {
 	Features      map[string][]string
 	Yanked        bool
 	Released      time.Time // its pubtime, zero is [Released]
-	// Files are the crate's files without its folder. A Cargo.toml is made of
-	// the fields above, and a src/lib.rs, unless there is one, or a src/main.rs.
+	// Files are the crate's files, without its top folder. Cargo.toml is
+	// generated from the fields above, and so is src/lib.rs, unless Files has
+	// them or a src/main.rs.
 	Files map[string]string
 	Extra string // more text of the Cargo.toml that is made
 
@@ -40,7 +41,7 @@ type CrateDep struct {
 // CrateIndex is the URL of the sparse index of crates, for [registries] cargo.
 func (s *Server) CrateIndex() string { return s.URL + "/index/" }
 
-// CrateIndexPath is where the index has a crate
+// CrateIndexPath returns the path of a crate in the index
 // (https://doc.rust-lang.org/cargo/reference/registry-index.html#index-files).
 func CrateIndexPath(name string) string {
 	name = strings.ToLower(name)
@@ -86,9 +87,9 @@ func (s *Server) Crate(c Crate) Artifact {
 	return a
 }
 
-// CrateToken makes the index and the crates demand a token
-// (https://doc.rust-lang.org/cargo/reference/registry-index.html#index-configuration,
-// auth-required); "" lets everybody in again.
+// CrateToken makes the index and the crates require a token (auth-required in
+// https://doc.rust-lang.org/cargo/reference/registry-index.html#index-configuration);
+// "" removes the requirement.
 func (s *Server) CrateToken(token string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +108,7 @@ func (s *Server) crateConfig() {
 	s.files["/index/config.json"] = file{data, "application/json"}
 }
 
-// entry is the line of the index
+// entry returns the crate's line in the index
 // (https://doc.rust-lang.org/cargo/reference/registry-index.html#json-schema).
 func (c Crate) entry(sum string, clock bool) string {
 	deps := []map[string]any{}

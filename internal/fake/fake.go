@@ -1,8 +1,8 @@
-// Package fake is a server for tests, on a loopback port: a registry of npm, one
-// of crates, an index of Python packages, a proxy of Go modules with a checksum
-// database, and plain files in one, good enough for the real npm, cargo, pip and
-// go, with a list of ways to misbehave (see [Fault]). What it serves is made in
-// memory by the test.
+// Package fake is a server for tests on a loopback port. It is an npm registry, a
+// registry of crates, an index of Python packages, a proxy of Go modules with a
+// checksum database, and a plain file server at once, complete enough for the
+// real npm, cargo, pip and go. It can also misbehave; see [Fault]. The test
+// creates in memory what it serves.
 //
 //	GET /NAME  /@SCOPE%2fNAME               packument, full or abbreviated
 //	GET /NAME/VERSION                       version document
@@ -12,10 +12,10 @@
 //	GET /go/MODULE/@v/VERSION.zip …         module proxy, with its sumdb
 //	GET /index/config.json  /index/…/NAME   sparse index of crates
 //	GET /crates/NAME/VERSION/download       crate
-//	GET /maven/…                            repository of Maven
+//	GET /maven/…                            Maven repository
 //	GET /ANY/PATH                           a file given to [Server.File]
 //
-// Every request is recorded, see [Server.Requests].
+// It records every request; see [Server.Requests].
 package fake
 
 import (
@@ -40,7 +40,7 @@ import (
 	"time"
 )
 
-// Released is when everything here was published that does not say otherwise.
+// Released is the publication time of everything that does not set its own.
 var Released = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // A Server is a fake registry. It is safe for concurrent use, also while it
@@ -64,13 +64,13 @@ type Server struct {
 	token    string                               // that crates demand, see [Server.CrateToken]
 	login    [2]string                            // that modules demand, see [Server.GoLogin]
 
-	// before may answer instead of everything else, and other answers what is
-	// no file; nil for the registries of npm and Python.
+	// before may answer in place of everything else; other answers a request for
+	// which there is no file. Both are nil for npm and Python registries.
 	before func(w http.ResponseWriter, r *http.Request) bool
 	other  http.Handler
 }
 
-// A Request is one that the server received.
+// A Request is a request that the server received.
 type Request struct {
 	Method string
 	Path   string      // decoded, without the query
@@ -92,8 +92,9 @@ func New(t testing.TB) *Server {
 	return s.stopWith(t)
 }
 
-// NewTLS starts a server over https; clients need [Server.RootCAs]. Its
-// certificate is good for 127.0.0.1 and example.com. It asks clients for theirs.
+// NewTLS starts a server over https, which requests client certificates. Clients
+// need [Server.RootCAs]; the server's certificate is valid for 127.0.0.1 and
+// example.com.
 func NewTLS(t testing.TB) *Server {
 	s := newServer()
 	s.http.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
@@ -119,29 +120,29 @@ func newServer() *Server {
 func (s *Server) stopWith(t testing.TB) *Server {
 	s.URL = s.http.URL
 	t.Cleanup(func() {
-		// A slow answer would hold Close up until it has ended.
+		// Close would wait for the end of a slow answer.
 		s.http.CloseClientConnections()
 		s.http.Close()
 	})
 	return s
 }
 
-// RootCAs verifies the certificate of a server of [NewTLS].
+// RootCAs returns the pool that verifies the certificate of a [NewTLS] server.
 func (s *Server) RootCAs() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.http.Certificate())
 	return pool
 }
 
-// Certificate is that of a server of [NewTLS], which signed it itself.
+// Certificate returns the self-signed certificate of a [NewTLS] server.
 func (s *Server) Certificate() *x509.Certificate { return s.http.Certificate() }
 
-// CertificatePEM is that of a server of [NewTLS], as PEM.
+// CertificatePEM returns the certificate of a [NewTLS] server as PEM.
 func (s *Server) CertificatePEM() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.http.Certificate().Raw}))
 }
 
-// ClientCertificate makes a certificate and its key, as PEM.
+// ClientCertificate creates a certificate and its key, as PEM.
 func ClientCertificate() (certificate, key string) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(err)
@@ -153,8 +154,8 @@ func ClientCertificate() (certificate, key string) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}))
 }
 
-// A Proxy is an HTTP proxy that leads every host to one server of [NewTLS]. So a
-// host of the internet is played.
+// A Proxy is an HTTP proxy that connects every host to one [NewTLS] server, so
+// that the server can play a host of the internet.
 type Proxy struct {
 	Address string // HOST:PORT
 
@@ -162,7 +163,8 @@ type Proxy struct {
 	asked []string
 }
 
-// NewProxy starts a proxy. A status other than 200 is all that it answers with.
+// NewProxy starts a proxy. With a status other than 200, it answers every request
+// with that status alone.
 func NewProxy(t testing.TB, to *Server, status int) *Proxy {
 	p := &Proxy{}
 	target := to.http.Listener.Addr().String()
@@ -197,15 +199,15 @@ func NewProxy(t testing.TB, to *Server, status int) *Proxy {
 	return p
 }
 
-// Asked lists the hosts that were asked for, HOST:PORT, one for each connection.
+// Asked lists the requested hosts as HOST:PORT, one for each connection.
 func (p *Proxy) Asked() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.asked)
 }
 
-// File serves a body under a path, which begins with a slash, with a strong
-// ETag and ranges, and returns its URL.
+// File serves a body at a path, which begins with a slash, and returns its URL.
+// It supports ranges and sends a strong ETag.
 func (s *Server) File(path string, body []byte) (url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,8 +215,8 @@ func (s *Server) File(path string, body []byte) (url string) {
 	return s.URL + path
 }
 
-// Requests returns the requests of a decoded path in the order of their
-// arrival, of every path for "".
+// Requests returns the requests for a decoded path in the order of their arrival,
+// or all requests for "".
 func (s *Server) Requests(path string) []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,25 +229,24 @@ func (s *Server) Requests(path string) []Request {
 	return found
 }
 
-// Count is the number of [Server.Requests].
+// Count returns the number of [Server.Requests].
 func (s *Server) Count(path string) int { return len(s.Requests(path)) }
 
-// Forget drops the record of requests, so that counting starts afresh.
+// Forget clears the record of requests.
 func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil
 }
 
-// NoTimes makes the registries leave out when things were published, as some
-// mirrors do.
+// NoTimes makes the registries leave out publication times, as some mirrors do.
 func (s *Server) NoTimes(none bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noTimes = none
 }
 
-// ServeHTTP is the server itself.
+// ServeHTTP implements [http.Handler].
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	if _, ok := s.files[r.URL.Path]; ok && r.Method == http.MethodHead { // nothing goes wrong, and nobody counts it
@@ -302,7 +303,7 @@ func (s *Server) honest(w http.ResponseWriter, r *http.Request) {
 		rec := httptest.NewRecorder()
 		s.other.ServeHTTP(rec, r)
 		copyHeader(w, rec)
-		// As real registries do with what may change.
+		// Real registries send this for content that may change.
 		tag := `"` + sum(rec.Body.Bytes()) + `"`
 		if rec.Code == http.StatusOK && r.Method == http.MethodGet && !strings.Contains(r.URL.Path, "/blobs/") {
 			w.Header().Set("Etag", tag)
@@ -325,7 +326,7 @@ func (s *Server) honest(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(f.body)))
 }
 
-// document makes the answer of a registry. The caller holds the lock.
+// document builds the answer of a registry. The caller holds the lock.
 func (s *Server) document(r *http.Request) (file, bool) {
 	switch p := r.URL.Path; {
 	case strings.HasPrefix(p, "/-/"): // ping, audit and the like

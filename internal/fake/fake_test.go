@@ -20,8 +20,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
-// run runs a program with the environment of the test, less what configures npm
-// and pip.
+// run runs a program with the environment of the test, without the settings of
+// npm and pip.
 func run(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -109,7 +109,7 @@ func TestRealPipDownloads(t *testing.T) {
 				t.Errorf("html %t: %s was asked %d times", html, a.Path, s.Count(a.Path))
 			}
 		}
-		// Installing checks the wheel's own RECORD and tags.
+		// Installing verifies the wheel's RECORD and tags.
 		run(t, dir, env, pip, "install", "--no-index", "--find-links", "wheels", "--no-deps", "--target", "site", "protoc-gen-fake")
 		info, err := os.Stat(filepath.Join(dir, "site", "fake_data", "bin", "tool"))
 		if err != nil || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
@@ -122,7 +122,7 @@ func TestFaultsFollowEachOther(t *testing.T) {
 	s := fake.New(t)
 	url := s.File("/a b", []byte("0123456789"))
 	s.Fault("/a b", fake.Status(503, "Retry-After", "1").Times(2), fake.Shorter(3).Once(), fake.Reset(-1).Once())
-	// Over a kept connection Go's transport asks again by itself after a reset.
+	// On a kept connection, Go's transport repeats the request after a reset.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	var got []string
 	for range 5 {

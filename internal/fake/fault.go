@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// quiet takes the server's log: panics that cut a connection are meant.
+// quiet discards the server's log: it panics on purpose to cut a connection.
 var quiet = log.New(io.Discard, "", 0)
 
-// LoginPage is what [HTML] answers.
+// LoginPage is the body that [HTML] sends.
 const LoginPage = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Please sign in to the proxy.</body></html>\n"
 
-// A Fault is a way to misbehave. It lasts until the test ends, or as many
-// requests as [Fault.Times] says.
+// A Fault is a way to misbehave. It lasts until the test ends, or for the number
+// of requests set by [Fault.Times].
 type Fault struct {
 	times int // 0 always
 	serve func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc)
 }
 
-// Times returns the fault limited to n requests; then the next one of the path
-// follows, or the honest answer.
+// Times limits the fault to n requests. After them comes the path's next fault,
+// or the honest answer.
 func (f Fault) Times(n int) Fault {
 	f.times = n
 	return f
@@ -34,8 +34,8 @@ func (f Fault) Times(n int) Fault {
 // Once is Times(1).
 func (f Fault) Once() Fault { return f.Times(1) }
 
-// Fault makes a decoded path misbehave, in the order given. Without faults the
-// path is honest again.
+// Fault makes a decoded path misbehave, with the given faults in turn. Without
+// faults, the path is honest again.
 func (s *Server) Fault(path string, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,7 +45,7 @@ func (s *Server) Fault(path string, faults ...Fault) {
 	}
 }
 
-// Do answers as a function likes, honest being the answer without the fault.
+// Do lets a function answer. honest is the answer without the fault.
 func Do(serve func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc)) Fault {
 	return Fault{serve: serve}
 }
@@ -63,7 +63,7 @@ func Status(code int, headers ...string) Fault {
 	})
 }
 
-// Answer answers 200 with a body of one's own.
+// Answer answers 200 with the given body.
 func Answer(contentType, body string) Fault {
 	return Do(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		w.Header().Set("Content-Type", contentType)
@@ -71,10 +71,10 @@ func Answer(contentType, body string) Fault {
 	})
 }
 
-// HTML answers 200 with the login page of a proxy.
+// HTML answers 200 with a proxy's login page.
 func HTML() Fault { return Answer("text/html; charset=utf-8", LoginPage) }
 
-// Redirect answers with a code and a Location, which is resolved by the client.
+// Redirect answers with a code and a Location, which the client resolves.
 func Redirect(code int, location string) Fault {
 	return Do(func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		w.Header().Set("Location", location)
@@ -82,7 +82,7 @@ func Redirect(code int, location string) Fault {
 	})
 }
 
-// RedirectLoop redirects a path to itself for ever.
+// RedirectLoop redirects a path to itself forever.
 func RedirectLoop() Fault {
 	return Do(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 		w.Header().Set("Location", r.URL.RequestURI())
@@ -124,7 +124,7 @@ func Longer(n int) Fault {
 	return Map(func(body []byte) []byte { return append(body, make([]byte, n)...) })
 }
 
-// WrongBytes flips a bit in the middle, the length stays.
+// WrongBytes flips a bit in the middle and keeps the length.
 func WrongBytes() Fault {
 	return Map(func(body []byte) []byte {
 		if len(body) > 0 {
@@ -134,8 +134,8 @@ func WrongBytes() Fault {
 	})
 }
 
-// Map changes the honest body, and the length with it. The ETag stays, as a
-// liar would have it.
+// Map changes the honest body and adjusts the length. The ETag stays the same, as
+// a lying server's would.
 func Map(change func(body []byte) []byte) Fault {
 	return distort(func(w http.ResponseWriter, rec *httptest.ResponseRecorder) {
 		body := change(rec.Body.Bytes())
@@ -155,7 +155,7 @@ func NoLength() Fault {
 	})
 }
 
-// Endless sends bytes without length and without end.
+// Endless sends bytes without a length and without end.
 func Endless() Fault {
 	return Do(func(w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 		chunk := make([]byte, 64<<10)
@@ -186,8 +186,7 @@ func Slow(n int, wait time.Duration) Fault {
 	})
 }
 
-// Silent accepts the request and never answers: not one byte for d, then the
-// connection ends.
+// Silent accepts the request, sends nothing for d, and closes the connection.
 func Silent(d time.Duration) Fault {
 	return Do(func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 		select {
@@ -198,7 +197,7 @@ func Silent(d time.Duration) Fault {
 	})
 }
 
-// SlowHeader sends one header line after another, each after a wait, for d.
+// SlowHeader sends header lines for d, and waits before each.
 func SlowHeader(d, wait time.Duration) Fault {
 	return hijack(func(conn net.Conn, _ *httptest.ResponseRecorder) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
@@ -224,13 +223,13 @@ func HugeHeader(n int) Fault {
 	})
 }
 
-// Raw answers with bytes of one's own instead of HTTP and closes.
+// Raw sends the given bytes instead of HTTP, and closes the connection.
 func Raw(text string) Fault {
 	return hijack(func(conn net.Conn, _ *httptest.ResponseRecorder) { _, _ = io.WriteString(conn, text) })
 }
 
-// Reset resets the connection (RST) after n bytes of the honest body; n < 0
-// before the answer.
+// Reset resets the connection (RST) after n bytes of the honest body, or before
+// the answer if n < 0.
 func Reset(n int) Fault {
 	return hijack(func(conn net.Conn, rec *httptest.ResponseRecorder) {
 		if n >= 0 {
@@ -247,8 +246,7 @@ func Reset(n int) Fault {
 	})
 }
 
-// NoRanges is honest, but for ranges, which it ignores, and validators, which
-// it does not send.
+// NoRanges is honest, but ignores ranges and sends no validators.
 func NoRanges() Fault {
 	return Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
 		r = r.Clone(r.Context())
@@ -264,7 +262,7 @@ func NoRanges() Fault {
 	})
 }
 
-// distort records the honest answer and hands it over, its headers copied.
+// distort records the honest answer, copies its headers, and passes it on.
 func distort(send func(w http.ResponseWriter, rec *httptest.ResponseRecorder)) Fault {
 	return Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
 		rec := httptest.NewRecorder()
@@ -280,7 +278,7 @@ func copyHeader(w http.ResponseWriter, rec *httptest.ResponseRecorder) {
 	}
 }
 
-// hijack hands over the connection and the honest answer. HTTP/1 only.
+// hijack passes on the connection and the honest answer. HTTP/1 only.
 func hijack(send func(conn net.Conn, rec *httptest.ResponseRecorder)) Fault {
 	return Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
 		rec := httptest.NewRecorder()

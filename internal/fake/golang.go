@@ -26,7 +26,7 @@ type Module struct {
 	Released      time.Time         // that of the commit, zero is [Released]
 }
 
-// goMod is the go.mod that the proxy serves.
+// goMod returns the go.mod that the proxy serves.
 func (m Module) goMod() string {
 	if m.Mod != "" {
 		return m.Mod
@@ -40,10 +40,10 @@ func (m Module) goMod() string {
 	return "module " + m.Path + "\n\ngo 1.21\n"
 }
 
-// bare is a module of before there was a go.mod.
+// bare reports whether the module is from before go.mod existed.
 func (m Module) bare() bool { return strings.HasSuffix(m.Version, "+incompatible") }
 
-// Zip makes the zip of the module: the same fields, the same bytes.
+// Zip builds the module's zip. Equal fields give equal bytes.
 func (m Module) Zip() []byte {
 	files := map[string]string{}
 	for name, text := range m.files() {
@@ -63,7 +63,7 @@ func (m Module) files() map[string]string {
 	return files
 }
 
-// Sums are the two hashes that go.sum has for the module.
+// Sums returns the module's two hashes in go.sum.
 func (m Module) Sums() (zip, mod string) {
 	files := map[string]string{}
 	for name, text := range m.files() {
@@ -72,7 +72,7 @@ func (m Module) Sums() (zip, mod string) {
 	return hash1(files), hash1(map[string]string{"go.mod": m.goMod()})
 }
 
-// hash1 is golang.org/x/mod/sumdb/dirhash.Hash1 of files in memory.
+// hash1 is golang.org/x/mod/sumdb/dirhash.Hash1 for files in memory.
 func hash1(files map[string]string) string {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -86,18 +86,18 @@ type moduleVersions struct {
 	sums     map[string]string // lines of go.sum, by version
 }
 
-// GoProxy is the address of the module proxy, for GOPROXY.
+// GoProxy returns the address of the module proxy, for GOPROXY.
 func (s *Server) GoProxy() string { return s.URL + "/go" }
 
-// GoLogin makes the module proxy demand a user name and a password.
+// GoLogin makes the module proxy require a user name and a password.
 func (s *Server) GoLogin(user, password string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.login = [2]string{user, password}
 }
 
-// Module publishes a version of a Go module. Publishing it again replaces it;
-// the checksum database goes on to know the first one.
+// Module publishes a version of a Go module. Publishing it again replaces it, but
+// the checksum database still has the first one.
 func (s *Server) Module(m Module) Artifact {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,8 +138,8 @@ type sumDB struct {
 	handler *sumdb.Server
 }
 
-// SumDB starts a checksum database that knows the modules published here, and
-// returns the setting of GOSUMDB for it; the module proxy serves it as well.
+// SumDB starts a checksum database of the modules published here, and returns its
+// value for GOSUMDB. The module proxy serves it as well.
 func (s *Server) SumDB() string {
 	const name = "sums.invalid"
 	private, public, err := note.GenerateKey(nil, name)
@@ -158,7 +158,7 @@ func (s *Server) SumDB() string {
 	return public + " " + s.URL + "/go/sumdb/" + name
 }
 
-// document answers a request below the prefix of the database.
+// document answers a request below the database's prefix.
 func (d *sumDB) document(r *http.Request) (file, bool) {
 	rest := "/" + strings.TrimPrefix(r.URL.Path, d.prefix)
 	if rest == "/supported" {

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// MavenRoot is where the repository of Maven is, below [Server.URL].
+// MavenRoot is the path of the Maven repository below [Server.URL].
 const MavenRoot = "/maven"
 
-// A MavenArtifact is one version of an artifact in a repository of Maven.
+// A MavenArtifact is one version of an artifact in a Maven repository.
 type MavenArtifact struct {
 	Group, Artifact, Version string
 	POM                      string            // what is inside <project> besides the coordinates
@@ -22,7 +22,7 @@ type MavenArtifact struct {
 	Sums                     []string          // the checksums beside each file, of sha512, sha256 and sha1; nil for the first and the last
 }
 
-// Maven publishes an artifact with its POM, and its version in the metadata.
+// Maven publishes an artifact with its POM, and adds its version to the metadata.
 // Publishing it again replaces it. It returns the path of the folder, with a
 // slash at the end.
 func (s *Server) Maven(a MavenArtifact) (dir string) {
@@ -62,7 +62,8 @@ func (s *Server) Maven(a MavenArtifact) (dir string) {
 	return dir
 }
 
-// Signature is one of PGP that names a key by its fingerprint, and that no key made.
+// Signature returns a PGP signature that names a key by its fingerprint, but that
+// no key has made.
 func Signature(fingerprint string) string {
 	key, err := hex.DecodeString(fingerprint)
 	must(err)
@@ -73,7 +74,7 @@ func Signature(fingerprint string) string {
 	return "-----BEGIN PGP SIGNATURE-----\n\n" + base64.StdEncoding.EncodeToString(packet) + "\n-----END PGP SIGNATURE-----\n"
 }
 
-// MavenSum is what a repository has in a checksum file: sha512, sha256 or sha1 in
+// MavenSum returns the content of a checksum file: sha512, sha256 or sha1 in
 // hexadecimal.
 func MavenSum(kind string, body []byte) string {
 	switch kind {

@@ -18,14 +18,14 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// A Package is one version of a package of npm.
+// A Package is one version of an npm package.
 type Package struct {
 	Name, Version string
 	// Manifest has the other fields of package.json: "bin", "dependencies",
 	// "os", "deprecated", …
 	Manifest map[string]any
-	// Files are the package's files without the folder "package" around them.
-	// A package.json is made of the fields above unless there is one.
+	// Files are the package's files, without the folder "package" around them.
+	// Unless Files has a package.json, it is generated from the fields above.
 	Files map[string]string
 	Exec  []string // those of Files with the executable bit
 
@@ -44,7 +44,7 @@ type Artifact struct {
 	Integrity string // sha512-…, as npm has it
 }
 
-// artifact serves a body under a path. The caller holds the lock.
+// artifact serves a body at a path. The caller holds the lock.
 func (s *Server) artifact(p string, body []byte) Artifact {
 	s.files[p] = file{body, "application/octet-stream"}
 	strong := sha512.Sum512(body)
@@ -100,29 +100,27 @@ func (s *Server) Package(p Package) Artifact {
 	return a
 }
 
-// Latest makes a version the one that a package's dist-tag of that name means;
-// without it that is the newest.
+// Latest sets a package's dist-tag "latest"; the default is the newest version.
 func (s *Server) Latest(name, version string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tags[name] = version
 }
 
-// Unpublish takes a version of a package out of the registry again; its tarball
-// stays where it is.
+// Unpublish removes a version of a package from the registry. Its tarball stays.
 func (s *Server) Unpublish(name, version string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.packages[name], version)
 }
 
-// abbreviated lists the fields of a version in a packument for installing:
+// abbreviated lists the fields of a version in an abbreviated packument:
 // github.com/npm/registry docs/responses/package-metadata.md.
 var abbreviated = []string{"name", "version", "deprecated", "dependencies", "optionalDependencies", "devDependencies",
 	"bundleDependencies", "peerDependencies", "peerDependenciesMeta", "bin", "directories", "dist", "engines", "os", "cpu", "libc",
 	"hasInstallScript", "_hasShrinkwrap"}
 
-// npmDocument makes the packument or the version document of a decoded path.
+// npmDocument returns the packument or the version document of a decoded path.
 func (s *Server) npmDocument(p, accept string) (file, bool) {
 	name, version := p, ""
 	if s.packages[p] == nil {
@@ -183,7 +181,8 @@ func orReleased(t time.Time) time.Time {
 	return t.UTC()
 }
 
-// newer orders versions, releases above prereleases, as a registry tags latest.
+// newer compares versions, with releases above prereleases, as a registry does
+// for its tag latest.
 func newer(a, b string) int {
 	if pa, pb := strings.Contains(a, "-"), strings.Contains(b, "-"); pa != pb {
 		if pa {
@@ -194,8 +193,8 @@ func newer(a, b string) int {
 	return semver.Compare("v"+a, "v"+b)
 }
 
-// Tarball makes a tar.gz of files in a folder ("" for none), in the order of
-// their names: the same files, the same bytes.
+// Tarball builds a tar.gz of files in a folder, or in none for "", sorted by
+// name. Equal files give equal bytes.
 func Tarball(folder string, files map[string]string, exec ...string) []byte {
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)
@@ -218,7 +217,7 @@ func Tarball(folder string, files map[string]string, exec ...string) []byte {
 	return buf.Bytes()
 }
 
-// must is for writes into memory.
+// must panics on an error. It is for writes to memory.
 func must(err error) {
 	if err != nil {
 		panic("fake: " + err.Error())

@@ -20,22 +20,23 @@ const (
 	OCILayer    = "application/vnd.oci.image.layer.v1.tar+gzip"
 )
 
-// An OCI is a real registry of OCI in memory, go-containerregistry's, with
-// token authentication if one asks for it, and the faults of a [Server].
+// An OCI is a real OCI registry in memory, that of go-containerregistry, with
+// token authentication if requested, and with the faults of a [Server].
 type OCI struct {
 	*Server
 	Host string // HOST:PORT
 
-	// Realm is what the challenge names, "" for this server's own /token.
+	// Realm is the realm of the challenge, or "" for this server's own /token.
 	Realm string
-	// Repo is the repository that the methods push to.
+	// Repo is the repository to which the methods push.
 	Repo string
 
 	user, token string
 }
 
-// NewOCI starts a registry over plain http; it stops with the test. With a user
-// "NAME:PASSWORD" it wants a bearer token, which its own /token gives for them.
+// NewOCI starts a registry over plain http, which stops with the test. With a
+// user "NAME:PASSWORD", it requires a bearer token; its own /token issues one for
+// that user.
 func NewOCI(t testing.TB, user string) *OCI {
 	o := &OCI{Server: newServer(), Repo: "acme/tool", user: user, token: "token-for-" + sum([]byte(user))[:8]}
 	o.before, o.other = o.authenticate, registry.New(registry.Logger(log.New(io.Discard, "", 0)))
@@ -45,7 +46,7 @@ func NewOCI(t testing.TB, user string) *OCI {
 	return o
 }
 
-// authenticate answers those who have no token yet.
+// authenticate answers requests that have no token yet.
 func (o *OCI) authenticate(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case o.user == "":
@@ -70,7 +71,7 @@ func (o *OCI) authenticate(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// push sends a request to the real registry, without asking for a token.
+// push sends a request to the real registry and skips the authentication.
 func (o *OCI) push(method, path, contentType string, body []byte) {
 	r := httptest.NewRequest(method, path, strings.NewReader(string(body)))
 	r.Header.Set("Content-Type", contentType)
@@ -81,12 +82,12 @@ func (o *OCI) push(method, path, contentType string, body []byte) {
 	}
 }
 
-// A Desc is a descriptor, as manifests have it. Further fields go into it by
+// A Desc is a descriptor as manifests contain it. Further fields are added by
 // their JSON names.
 type Desc map[string]any
 
-// Blob pushes a blob and returns its descriptor; title is its
-// org.opencontainers.image.title, "" for none.
+// Blob pushes a blob and returns its descriptor. title is its
+// org.opencontainers.image.title, or "" for none.
 func (o *OCI) Blob(mediaType, title string, body []byte) Desc {
 	o.push(http.MethodPost, "/v2/"+o.Repo+"/blobs/uploads/?digest=sha256:"+sum(body), "application/octet-stream", body)
 	d := Desc{"mediaType": mediaType, "digest": "sha256:" + sum(body), "size": len(body)}
@@ -96,8 +97,8 @@ func (o *OCI) Blob(mediaType, title string, body []byte) Desc {
 	return d
 }
 
-// Manifest pushes a manifest of layers under a tag, or by its digest alone for
-// "", and returns its descriptor.
+// Manifest pushes a manifest of layers under a tag, or only by its digest if tag
+// is "", and returns its descriptor.
 func (o *OCI) Manifest(tag string, layers ...Desc) Desc {
 	config := o.Blob("application/vnd.oci.empty.v1+json", "", []byte("{}"))
 	return o.real(tag, OCIManifest, map[string]any{
@@ -105,7 +106,7 @@ func (o *OCI) Manifest(tag string, layers ...Desc) Desc {
 	})
 }
 
-// Index pushes an index under a tag, or by its digest alone for "".
+// Index pushes an index under a tag, or only by its digest if tag is "".
 func (o *OCI) Index(tag string, manifests ...Desc) Desc {
 	return o.real(tag, OCIIndex, map[string]any{"schemaVersion": 2, "mediaType": OCIIndex, "manifests": manifests})
 }
@@ -120,8 +121,8 @@ func (o *OCI) real(tag, mediaType string, doc any) Desc {
 	return Desc{"mediaType": mediaType, "digest": "sha256:" + sum(body), "size": len(body)}
 }
 
-// Document serves what the real registry would refuse, a text or something to
-// make JSON of, where manifests are, and returns its descriptor.
+// Document serves as a manifest what the real registry would reject: a text, or a
+// value to encode as JSON. It returns its descriptor.
 func (o *OCI) Document(tag, mediaType string, doc any) Desc {
 	body, ok := doc.([]byte)
 	if !ok {
@@ -137,7 +138,7 @@ func (o *OCI) Document(tag, mediaType string, doc any) Desc {
 	return Desc{"mediaType": mediaType, "digest": "sha256:" + sum(body), "size": len(body)}
 }
 
-// For returns the descriptor with a platform, in Go's words.
+// For returns the descriptor with a platform, in GOOS and GOARCH.
 func (d Desc) For(os, arch string) Desc {
 	return d.With("platform", map[string]string{"os": os, "architecture": arch})
 }

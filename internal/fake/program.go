@@ -17,8 +17,9 @@ import (
 )
 
 // Main is the TestMain of a package that uses [Programs]: it lets a link to the
-// test binary be a program, as the file NAME.says beside it tells. Each setup, such
-// as [WarmPip], is called before the tests, and what it returns behind them.
+// test binary act as a program, as the file NAME.says beside the link tells it
+// to. Main calls each setup, such as [WarmPip], before the tests, and the
+// function it returned after them.
 func Main(m *testing.M, setups ...func() (stop func())) {
 	me := strings.TrimSuffix(os.Args[0], ".exe")
 	says, err := os.ReadFile(me + ".says")
@@ -80,9 +81,10 @@ func program(says, me string) int {
 	return 0
 }
 
-// Programs makes programs in a new folder and returns it; see [Main]. What each
-// does is by its name: "print TEXT", "complain TEXT" on standard error and fail,
-// "flood", "env", "dial ADDRESS", "stdin", "hang", "leave".
+// Programs creates programs in a new folder and returns the folder; see [Main].
+// says maps a name to what that program does: "print TEXT", "complain TEXT" (on
+// standard error, and fail), "flood", "env", "dial ADDRESS", "stdin", "hang",
+// "leave".
 func Programs(t *testing.T, says map[string]string) string {
 	t.Helper()
 	me, err := os.Executable()
@@ -105,7 +107,8 @@ func Programs(t *testing.T, says map[string]string) string {
 	return dir
 }
 
-// WantFault checks the class of an error and what its text says.
+// WantFault checks the class of an error, and that its message contains the
+// texts.
 func WantFault(t *testing.T, err error, class fault.Class, texts ...string) {
 	t.Helper()
 	if err == nil {
@@ -121,7 +124,7 @@ func WantFault(t *testing.T, err error, class fault.Class, texts ...string) {
 	}
 }
 
-// Write writes a file of a test, and the folders above it.
+// Write writes a file for a test, and creates the folders above it.
 func Write(t *testing.T, name, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
@@ -132,7 +135,7 @@ func Write(t *testing.T, name, text string) {
 	}
 }
 
-// Platform is a platform of the lock.
+// Platform parses the name of a platform in the lock.
 func Platform(t *testing.T, name string) lock.Platform {
 	t.Helper()
 	p, ok := lock.LookupPlatform(name)
@@ -142,8 +145,8 @@ func Platform(t *testing.T, name string) lock.Platform {
 	return p
 }
 
-// Variables are those that cargo, rustc, rustup, Go, cgo, git and the C
-// compilers document as theirs, and some that they may come to have.
+// Variables lists the environment variables that cargo, rustc, rustup, Go, cgo,
+// git and the C compilers document, and some that they may read one day.
 var Variables = strings.Fields(`
 	CARGO CARGO_HOME CARGO_TARGET_DIR CARGO_INCREMENTAL CARGO_CACHE_RUSTC_INFO CARGO_LOG CARGO_MAKEFLAGS CARGO_ALIAS_FETCH CARGO_BUILD_JOBS
 	CARGO_BUILD_RUSTC CARGO_BUILD_RUSTC_WRAPPER CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER CARGO_BUILD_RUSTDOC CARGO_BUILD_TARGET CARGO_BUILD_TARGET_DIR

@@ -29,7 +29,7 @@ type Wheel struct {
 	Beside        string            // the METADATA that the index gives of it, "" for its own
 }
 
-// Filename is the name that the wheel has in an index.
+// Filename returns the wheel's file name in an index.
 func (w Wheel) Filename() string {
 	return wheelName(w.Name) + "-" + w.Version + "-" + w.tag() + ".whl"
 }
@@ -41,15 +41,15 @@ func (w Wheel) tag() string {
 	return w.Tag
 }
 
-// wheelName is the name of a project as wheels spell it.
+// wheelName returns the name of a project as wheels spell it.
 func wheelName(name string) string { return strings.ReplaceAll(project(name), "-", "_") }
 
-// project is the name of a project as indexes spell it (PEP 503).
+// project returns the name of a project as indexes spell it (PEP 503).
 func project(name string) string {
 	return strings.ToLower(strings.Join(strings.FieldsFunc(name, func(r rune) bool { return strings.ContainsRune("-_.", r) }), "-"))
 }
 
-// Metadata is the METADATA of the wheel.
+// Metadata returns the wheel's METADATA.
 func (w Wheel) Metadata() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Metadata-Version: 2.1\nName: %s\nVersion: %s\n", w.Name, w.Version)
@@ -65,7 +65,7 @@ func (w Wheel) Metadata() string {
 	return b.String()
 }
 
-// Bytes makes the wheel: the same fields, the same bytes.
+// Bytes builds the wheel. Equal fields give equal bytes.
 func (w Wheel) Bytes() []byte {
 	info := wheelName(w.Name) + "-" + w.Version + ".dist-info/"
 	files := maps.Clone(w.Files)
@@ -95,8 +95,7 @@ func (w Wheel) Bytes() []byte {
 	return Zip(files, w.Exec...)
 }
 
-// Zip makes a zip of files in the order of their names: the same files, the
-// same bytes.
+// Zip builds a zip of files, sorted by name. Equal files give equal bytes.
 func Zip(files map[string]string, exec ...string) []byte {
 	var buf bytes.Buffer
 	z := zip.NewWriter(&buf)
@@ -129,8 +128,8 @@ func (s *Server) Wheel(w Wheel) Artifact {
 	return s.release(w.Name, w.Filename(), w.Bytes(), release{python: w.Python, metadata: cmp.Or(w.Beside, w.Metadata()), released: w.Released, yanked: w.Yanked})
 }
 
-// Release publishes any file of a project: a source distribution, a wheel that
-// lies. Publishing it again replaces it.
+// Release publishes any file of a project, such as a source distribution or a
+// wheel that lies. Publishing it again replaces it.
 func (s *Server) Release(name, filename string, body []byte) Artifact {
 	return s.release(name, filename, body, release{})
 }
@@ -148,7 +147,7 @@ func (s *Server) release(name, filename string, body []byte, r release) Artifact
 	return r.Artifact
 }
 
-// Unrelease takes a file out of a project again; its bytes stay where they are.
+// Unrelease removes a file from a project. Its bytes stay.
 func (s *Server) Unrelease(name, filename string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,15 +155,15 @@ func (s *Server) Unrelease(name, filename string) {
 	s.projects[name] = slices.DeleteFunc(s.projects[name], func(r release) bool { return r.Name == filename })
 }
 
-// HTMLOnly makes the index of Python packages one without JSON.
+// HTMLOnly makes the index of Python packages serve HTML and no JSON.
 func (s *Server) HTMLOnly(only bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.simple = only
 }
 
-// simplePage makes a page of the simple repository API, of the list of projects
-// for "". JSON goes to those who name it in Accept.
+// simplePage returns a page of the simple repository API, or the list of projects
+// for "". A client that accepts JSON gets JSON.
 func (s *Server) simplePage(name, accept string) (file, bool) {
 	const mimeJSON = "application/vnd.pypi.simple.v1+json"
 	asJSON := !s.simple && strings.Contains(accept, mimeJSON)

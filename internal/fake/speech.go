@@ -9,9 +9,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
-// Speech demands what holds for every run of lockgen and fetch: nothing that is
-// not printable is on their streams, a failure has a hint, and JSON has the shape
-// that it says.
+// Speech checks what must hold for every run of lockgen and fetch: the streams
+// contain no unprintable characters, a failure has a hint, and JSON has the
+// schema that it names.
 func Speech(t testing.TB, args []string, status int, stdout, stderr string) {
 	t.Helper()
 	for _, text := range []string{stdout, stderr} {

@@ -21,18 +21,19 @@ import (
 //go:embed warm.py
 var warmServer string
 
-// The files beside a python3 of [WarmPip]: where its server listens, and the path
-// of the machine's own.
+// Files beside the python3 of [WarmPip]: the socket of its server, and the path
+// of the machine's own Python.
 const warmSocket, warmReal = ".socket", ".real"
 
-// WarmPip makes pip start once for all the tests of a package: the first python3
-// on PATH is then a link to the test binary, which lets a process that has pip in
-// memory fork for each script that imports pip, and becomes the machine's own
-// python for all else. The script, its arguments, environment, folder and streams
-// are those that were given; only the network is not cut off. Tests of the start
-// itself, and of the sandbox, do without, and so does the full suite. TestMain calls
-// it, and stop when the tests are done. Where there is no python3, or on Windows,
-// nothing changes.
+// WarmPip makes pip start once for all tests of a package. It puts a python3 on
+// PATH that is a link to the test binary. For a script that imports pip, the link
+// asks a process that has pip in memory to fork; for all else it becomes the
+// machine's Python. The script keeps its arguments, environment, folder and
+// streams; only its network is not cut off. Tests of pip's start or of the
+// sandbox, and the full suite, do not use it.
+//
+// Call it in TestMain, and call stop after the tests. It changes nothing on
+// Windows or without a python3.
 func WarmPip() (stop func()) {
 	if testenv.Full() {
 		return func() {}
@@ -70,8 +71,9 @@ func WarmPip() (stop func()) {
 	}
 }
 
-// interpreter returns the python3 of PATH, or what runs behind it where that is a
-// script: the shim of a version manager starts dozens of programs each time.
+// interpreter returns the python3 on PATH. If that is the shim of a version
+// manager, which starts dozens of programs each time, it returns the interpreter
+// behind it.
 func interpreter() (string, error) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
@@ -93,8 +95,8 @@ func interpreter() (string, error) {
 	return python, err
 }
 
-// serveWarm starts the server when the first client comes. Without a server,
-// clients do without.
+// serveWarm starts the server when the first client connects. If the server
+// cannot start, clients run the machine's Python.
 func serveWarm(l *net.UnixListener, python string, stopping <-chan struct{}) {
 	defer l.Close()
 	first, err := l.AcceptUnix()
@@ -118,7 +120,7 @@ func serveWarm(l *net.UnixListener, python string, stopping <-chan struct{}) {
 	if err != nil || server.Start() != nil {
 		return
 	}
-	// What is not accepted ends with the server.
+	// Connections that are not accepted end with the server.
 	for _, c := range []io.Closer{l, first, socket, client} {
 		c.Close()
 	}
@@ -135,7 +137,8 @@ func serveWarm(l *net.UnixListener, python string, stopping <-chan struct{}) {
 	}
 }
 
-// init makes this process a client, or python, where its name is that of the link.
+// init turns this process into a client, or into python, if it was started by the
+// name of the link.
 func init() {
 	me := os.Args[0]
 	if filepath.Base(me) != "python3" || len(os.Args) < 2 {
@@ -157,8 +160,7 @@ func init() {
 
 var importsPip = regexp.MustCompile(`(?m)^(import|from) pip\b`)
 
-// askWarm lets the server do what this process was started for; ok is false where
-// it cannot.
+// askWarm asks the server to do this process's work. ok is false if it cannot.
 func askWarm(socket string) (status int, ok bool) {
 	dir, err := os.Getwd()
 	if err != nil {

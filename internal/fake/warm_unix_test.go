@@ -14,8 +14,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
-// TestWarmPip: what a script that imports pip sees, says and ends with is the same,
-// and it ends when it is killed; what does not import pip is the machine's python.
+// TestWarmPip: a script that imports pip sees, prints and returns the same with
+// and without the server, and ends when it is killed; a script that does not
+// import pip runs in the machine's Python.
 func TestWarmPip(t *testing.T) {
 	testenv.Real(t, "it starts pip")
 	testenv.Program(t, "python3", "-I", "-c", "import pip, sys; assert sys.version_info >= (3, 9)")

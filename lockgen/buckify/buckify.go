@@ -1,27 +1,28 @@
-// Package buckify says which proto_library targets a tree of .proto files needs,
-// and how its BUCK files have to change for that. It reads and writes nothing:
-// [Run] returns the edits.
+// Package buckify works out which proto_library targets a tree of .proto files
+// needs, and how its BUCK files have to change to declare them. It writes
+// nothing: [Run] returns the edits.
 //
 // # What it does
 //
-// A run is for one cell of Buck2. It reads the imports of all .proto files there
-// and every BUCK file that speaks of a proto_library. Then each .proto file gets
-// its target, each target its deps, and each BUCK file the text that has them.
+// A run covers one Buck2 cell. It reads the imports of every .proto file in the
+// cell, and every BUCK file that mentions a proto_library. It then assigns each
+// .proto file to a target, gives each target its deps, and produces the new text
+// of each BUCK file.
 //
-// Which target a file belongs to is decided in this order: the proto_library
-// that has it in its srcs, and else, by the granularity, the target of its
-// directory or one of its own. So what people have divided stays divided; with
-// [Options.Regroup] the granularity decides anew.
+// A file belongs to the proto_library that lists it in srcs. A file that no
+// target lists goes to the target of its directory or to one of its own,
+// depending on the granularity. So targets that people have split stay split,
+// unless [Options.Regroup] applies the granularity to them too.
 //
 // # What is edited
 //
-// Of a proto_library that is there, srcs, deps and a strip_import_prefix from
-// the root of the cell; of a library of a language that has a runtime, its deps.
-// Every other attribute is written once, with the target. What is marked with
-// the comment "# keep" stays: a target, an attribute, or an entry of a list. A
-// target whose files are gone goes, with the libraries of languages made of it,
-// and a BUCK file in which nothing is left. All other bytes of a BUCK file stay
-// as they are.
+// In an existing proto_library: srcs, deps, and a strip_import_prefix that starts
+// at the root of the cell. In an existing language library that has a runtime:
+// its deps. All other attributes are written once, when the target is created.
+// The comment "# keep" protects a target, an attribute, or an entry of a list. A
+// target whose files are gone is removed, together with the language libraries
+// made from it; a BUCK file with nothing left in it is deleted. All other bytes
+// of a BUCK file are preserved.
 package buckify
 
 import (
@@ -36,7 +37,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/protofile"
 )
 
-// Options say what Run does.
+// Options are the inputs of Run.
 type Options struct {
 	manifest.Buckify
 
@@ -50,33 +51,34 @@ type Options struct {
 	Packages *Packages // the proto packages that may be imported, nil for none
 }
 
-// A Result is what a run has found.
+// A Result is what a run found and what it would change.
 type Result struct {
 	Files    int      // .proto files
 	Targets  int      // proto_library targets that have them
 	Roots    []Root   // sorted by folder, without the cell's own
 	Warnings []string // FILE:LINE: …
-	// Unpackaged are the .proto files without a package, as FILE:LINE.
+	// Unpackaged lists the .proto files that declare no package, as FILE:LINE.
 	Unpackaged []string
 	Edits      []Edit // sorted by path, without what does not change
 	Beyond     int    // how many BUCK files outside of Within would change
 }
 
-// A Root is a folder from which imports are counted, besides the root of the
-// cell.
+// A Root is a folder, other than the root of the cell, to which import paths are
+// relative.
 type Root struct {
 	Folder string `json:"folder"`
 	Why    string `json:"why"` // FILE:LINE of an import that says so, or where it was written
 }
 
-// An Edit is the change of one BUCK file.
+// An Edit is the change to one BUCK file.
 type Edit struct {
 	Path          string // from the root of the cell
 	Before, After []byte // nil for a file that is not there
 }
 
-// Run looks at a cell. Its errors are of class [fault.Usage], with FILE:LINE of
-// everything that is wrong, or [fault.Machine] for what cannot be read.
+// Run examines a cell. An error of class [fault.Usage] lists the FILE:LINE of
+// every problem it found; an error of class [fault.Machine] means that something
+// could not be read.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	r := &run{Options: o, tree: newTree(), packages: map[string]bool{}}
 	for _, step := range []func(context.Context) error{
@@ -93,7 +95,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	return &r.result, nil
 }
 
-// run is the state of one run; the steps of Run fill it one after the other.
+// run is the state of one run, which the steps of Run fill in turn.
 type run struct {
 	Options
 	*tree
@@ -102,7 +104,7 @@ type run struct {
 
 	targets []*target // sorted by folder and place in the BUCK file
 	roots   []string  // without that of the cell, sorted
-	// packages are the names of the proto packages that are imported.
+	// packages holds the names of the imported proto packages.
 	packages map[string]bool
 	index    map[string][]*file
 }
@@ -118,18 +120,19 @@ type file struct {
 	fixed      bool   // somebody wrote the import path into the BUCK file
 }
 
-// at is FILE:LINE.
+// at returns FILE:LINE.
 func (f *file) at(line int) string { return fmt.Sprintf("%s:%d", f.path, line) }
 
-// A target is a proto_library as it shall be.
+// A target is a proto_library as it should be.
 type target struct {
 	folder *folder // its package
 	name   string
 	old    *rule // nil for a new one
 	files  []*file
 	whole  bool // its srcs are not edited
-	// partial is set where it has more than files: of what is excluded or
-	// generated nobody knows the imports, so no deps are taken away.
+	// partial means that the target also has sources we cannot see, because they
+	// are excluded or generated. Their imports are unknown, so no deps are
+	// removed.
 	partial bool
 	gone    bool
 	uses    []use
@@ -145,7 +148,8 @@ type use struct {
 	to   *file // that is imported
 }
 
-// label is the label of a target for the BUCK file of a package.
+// label returns the label of a target as the BUCK file of another package writes
+// it.
 func (t *target) label(from *folder) string {
 	if t.folder == from {
 		return ":" + t.name
@@ -153,7 +157,7 @@ func (t *target) label(from *folder) string {
 	return "//" + t.folder.path + ":" + t.name
 }
 
-// problems are what is wrong with a tree.
+// problems collects what is wrong with a tree.
 type problems struct{ list []problem }
 
 type problem struct {
@@ -167,10 +171,10 @@ func (p *problems) add(where, hint, format string, args ...any) {
 	p.list = append(p.list, problem{class: fault.Usage, where: where, message: fmt.Sprintf(format, args...), hint: hint})
 }
 
-// shown is how many problems one error tells.
+// shown limits how many problems one error lists.
 const shown = 20
 
-// err is one error of all problems, nil for none.
+// err joins all problems into one error, or returns nil if there are none.
 func (p *problems) err() error {
 	if len(p.list) == 0 {
 		return nil
@@ -199,13 +203,13 @@ func (p *problems) err() error {
 	return fault.Errorf(fault.Usage, hint, "%s\nnothing was written", strings.Join(lines, "\n"))
 }
 
-// fileOf is FILE of FILE:LINE:COLUMN.
+// fileOf returns the FILE of FILE:LINE:COLUMN.
 func fileOf(where string) string {
 	name, _, _ := strings.Cut(where, ":")
 	return name
 }
 
-// comparePlaces orders FILE:LINE by file and number.
+// comparePlaces orders FILE:LINE by file, then by line number.
 func comparePlaces(a, b string) int {
 	split := func(s string) (name string, line int) {
 		name, rest, _ := strings.Cut(s, ":")
@@ -217,7 +221,7 @@ func comparePlaces(a, b string) int {
 	return cmp.Or(strings.Compare(nameA, nameB), cmp.Compare(lineA, lineB))
 }
 
-// placed is :LINE:COLUMN.
+// placed formats :LINE:COLUMN.
 func placed(line, col int) string { return fmt.Sprintf(":%d:%d", line, col) }
 
 func (r *run) warn(format string, args ...any) {

@@ -18,9 +18,9 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// A case is a file of testdata: a comment that begins with the keys of
-// [buckify], the tree, and what comes of it: BUCK files as want/PATH, the error as
-// want-error, warnings as want-warnings, roots as want-roots. A run that has no
+// A case is a file of testdata. Its leading comment has the keys of [buckify];
+// then come the tree and the expected result: BUCK files as want/PATH, the error
+// as want-error, warnings as want-warnings, roots as want-roots. A case without
 // want/ changes nothing.
 func TestCases(t *testing.T) {
 	t.Parallel()
@@ -114,7 +114,7 @@ func testCase(t *testing.T, a *txtar.Archive) {
 	}
 }
 
-// formatted tells where buildifier would write a new file otherwise.
+// formatted reports where buildifier would format a new file differently.
 func formatted(t *testing.T, e Edit) {
 	t.Helper()
 	for _, parse := range []func(string, []byte) (*build.File, error){build.ParseDefault} {
@@ -128,7 +128,7 @@ func formatted(t *testing.T, e Edit) {
 	}
 }
 
-// options are those of some keys of [buckify], in an empty cell.
+// options returns options with some keys of [buckify], for an empty cell.
 func options(t *testing.T, keys string) Options {
 	t.Helper()
 	o := Options{Root: t.TempDir(), Cell: []string{"root"}, BuildFiles: []string{"BUCK.v2", "BUCK"}}
@@ -201,7 +201,7 @@ func apply(t *testing.T, root string, edits []Edit) {
 	}
 }
 
-// contents are the files below a folder.
+// contents reads all files below a folder.
 func contents(t *testing.T, root string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -220,7 +220,7 @@ func contents(t *testing.T, root string) map[string]string {
 	return all
 }
 
-// Line ends, what stands in front of them and a missing last one.
+// Line endings, text before them, and a missing last one.
 func TestLineEnds(t *testing.T) {
 	t.Parallel()
 	const before = "# Mine.\r\nproto_library(\r\n    name = \"a_proto\",\r\n    srcs = [\"gone.proto\"],\r\n)\r\n\r\nx = 1   \r\n"

@@ -21,13 +21,13 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// protoLibrary is the rule that has .proto files.
+// protoLibrary is the rule that owns .proto files.
 const protoLibrary = "proto_library"
 
-// libraryOf is the rule of a language.
+// libraryOf returns the name of a language's library rule.
 func libraryOf(language string) string { return language + "_" + protoLibrary }
 
-// A buildFile is a BUCK file as it is.
+// A buildFile is a BUCK file as it is on disk.
 type buildFile struct {
 	path  string
 	file  *build.File
@@ -37,7 +37,7 @@ type buildFile struct {
 	made  map[string][]*rule // rules that generate code, by the normal label of their proto
 }
 
-// A rule is a call of the top level of a BUCK file.
+// A rule is a top-level call in a BUCK file.
 type rule struct {
 	*build.Rule
 	kind string // as its own file calls it
@@ -46,11 +46,11 @@ type rule struct {
 	line int
 }
 
-// at is FILE:LINE.
+// at returns FILE:LINE.
 func (b *buildFile) at(r *rule) string { return fmt.Sprintf("%s:%d", b.path, r.line) }
 
-// encoding refuses a BUCK file that Buck2 cannot read as text. The parser takes
-// any bytes.
+// encoding rejects a BUCK file that Buck2 could not read as text. Our parser
+// accepts any bytes.
 func encoding(where string, data []byte) *problem {
 	if bytes.HasPrefix(data, []byte("\ufeff")) {
 		return &problem{class: fault.Usage, where: where + placed(1, 1), message: "it begins with a byte order mark", hint: "save it as UTF-8 without that mark"}
@@ -67,9 +67,8 @@ func encoding(where string, data []byte) *problem {
 	return nil
 }
 
-// position returns the line and the column of a parse error. The parser counts
-// from the end of the token that it does not expect, and ends every file with a
-// line of its own.
+// position returns the line and column of a parse error. The parser reports the
+// end of the unexpected token, and appends a line to every file.
 func position(bad build.ParseError, data []byte) (line, col int) {
 	line, col = bad.Pos.Line, bad.Pos.LineRune
 	if _, token, ok := strings.Cut(bad.Message, "syntax error near "); ok {
@@ -159,7 +158,7 @@ func unread(where string) string {
 	return fmt.Sprintf("write it out, as a call of its own with strings, or leave the folder alone: exclude = [%q] in [buckify]", dir)
 }
 
-// origin is what a name is called in the file that it is loaded from.
+// origin returns the name that a loaded symbol has in the file that defines it.
 func (b *buildFile) origin(name string) string {
 	if from, ok := b.bound[name]; ok {
 		return from
@@ -167,7 +166,8 @@ func (b *buildFile) origin(name string) string {
 	return name
 }
 
-// local is what this file calls a rule; ok is false where it has to be loaded.
+// local returns the name by which this file calls a rule. ok is false if the rule
+// has to be loaded first.
 func (b *buildFile) local(kind string) (name string, ok bool) {
 	if b.bound[kind] == kind {
 		return kind, true
@@ -180,7 +180,7 @@ func (b *buildFile) local(kind string) (name string, ok bool) {
 	return kind, false
 }
 
-// named returns the rule that has a name, or nil.
+// named returns the rule of that name, or nil.
 func (b *buildFile) named(name string) *rule {
 	if b == nil {
 		return nil
@@ -188,7 +188,7 @@ func (b *buildFile) named(name string) *rule {
 	return b.names[name]
 }
 
-// keeps reports whether an expression is marked with "# keep", or "# keep:" and
+// keeps reports whether an expression has the comment "# keep", or "# keep:" with
 // a reason.
 func keeps(x build.Expr) bool {
 	if x == nil {
@@ -206,18 +206,18 @@ func keeps(x build.Expr) bool {
 	return false
 }
 
-// kept reports whether an attribute of a rule may not be edited.
+// kept reports whether "# keep" protects an attribute of a rule.
 func (r *rule) kept(attribute string) bool {
 	as := r.AttrDefn(attribute)
 	return r.keep || as != nil && (keeps(as) || keeps(as.LHS))
 }
 
-// labelLike reports whether an entry of srcs is another target.
+// labelLike reports whether an entry of srcs names another target.
 func labelLike(s string) bool {
 	return strings.HasPrefix(s, ":") || strings.HasPrefix(s, "@") || strings.Contains(s, "//")
 }
 
-// claim finds out which target each .proto file belongs to.
+// claim assigns each .proto file to its target.
 func (r *run) claim(context.Context) error {
 	r.Granularity = cmp.Or(r.Granularity, manifest.DefaultBuckify().Granularity)
 	owned := map[*folder][]*file{} // files by package
@@ -267,9 +267,9 @@ func (r *run) claim(context.Context) error {
 	return nil
 }
 
-// existing is the target of a rule that is there, with those of the files of its
-// package that are in its srcs; nil where these cannot be known. Spanned learns
-// of the folders below that it has files of.
+// existing returns the target of an existing rule, with the files that its srcs
+// name in its own package, or nil if these cannot be known. It records in spanned
+// each subfolder that srcs reaches into.
 func (r *run) existing(p *folder, files []*file, old *rule, spanned map[*folder]*target) *target {
 	names, list, ok := r.srcs(files, p, old.Attr("srcs"))
 	if !ok {
@@ -302,13 +302,14 @@ func (r *run) existing(p *folder, files []*file, old *rule, spanned map[*folder]
 	return t
 }
 
-// exists reports whether there is something at a path that is not in the tree.
+// exists reports whether something outside the tree has this path.
 func (r *run) exists(name string) bool {
 	_, err := os.Lstat(filepath.Join(r.Root, filepath.FromSlash(name)))
 	return err == nil
 }
 
-// generates reports whether srcs of a rule name other targets, or are kept.
+// generates reports whether the srcs of a rule name other targets, or are
+// protected by "# keep".
 func generates(old *rule) bool {
 	list, ok := old.Attr("srcs").(*build.ListExpr)
 	return ok && slices.ContainsFunc(list.List, func(x build.Expr) bool {
@@ -317,7 +318,7 @@ func generates(old *rule) bool {
 	})
 }
 
-// divide gives files of a folder, which no target has, to targets.
+// divide assigns the files of a folder that no target lists.
 func (r *run) divide(p *folder, free []*file, named map[string]*target) {
 	if r.Granularity == "file" {
 		for _, f := range free {
@@ -329,7 +330,7 @@ func (r *run) divide(p *folder, free []*file, named map[string]*target) {
 	if p.path != "" {
 		name = stem(path.Base(p.path) + ".proto")
 	}
-	// The only target of a folder is that of the folder, whatever its name is.
+	// A folder's only target is the folder's target, whatever its name.
 	if named[name+"_proto"] == nil {
 		var only []*target
 		for _, t := range named {
@@ -348,7 +349,7 @@ func (r *run) divide(p *folder, free []*file, named map[string]*target) {
 	r.give(p, name, free, named)
 }
 
-// give gives files to the target of a name, which may be a new one.
+// give adds files to the target of that name, and creates it if needed.
 func (r *run) give(p *folder, base string, files []*file, named map[string]*target) {
 	name := base + "_proto"
 	t := named[name]
@@ -375,8 +376,8 @@ func (r *run) give(p *folder, base string, files []*file, named map[string]*targ
 	}
 }
 
-// stem is the name of a file for a target: what Buck2 does not take becomes an
-// underscore.
+// stem turns a file name into a target name. Characters that Buck2 rejects become
+// underscores.
 func stem(name string) string {
 	return strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_.-+=~@!", c) {
@@ -393,8 +394,8 @@ func (r *run) fileNamed(files []*file, name string) *file {
 	return nil
 }
 
-// srcs evaluates the attribute srcs. List says that it is nothing but a list;
-// ok is false where it cannot be known.
+// srcs evaluates the attribute srcs. list reports that it is a plain list; ok is
+// false if its value cannot be known.
 func (r *run) srcs(files []*file, p *folder, x build.Expr) (names []string, list, ok bool) {
 	switch x := x.(type) {
 	case nil:

@@ -18,10 +18,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
 
-// InCell finds the cell of Buck2 that has the folders, or the working directory if there
-// are none, and returns the options to edit its BUCK files in them. Read returns the
-// manifest, nil for the default settings, and the name of its lock, which has the proto
-// packages.
+// InCell finds the Buck2 cell that contains the folders, or the working directory
+// if none are given, and returns the options to edit the BUCK files in them. read
+// returns the manifest, or nil for the default settings, and the name of its
+// lock, which holds the proto packages.
 func InCell(folders []string, read func() (m *manifest.Manifest, lockName string, err error)) (*Options, error) {
 	at := "."
 	if len(folders) > 0 {
@@ -82,8 +82,8 @@ func InCell(folders []string, read func() (m *manifest.Manifest, lockName string
 	return o, o.locked(m, lockName, around)
 }
 
-// locked finds the targets of the proto packages in plugins.toml. All of them must be
-// locked, because the lock has their imports.
+// locked finds the targets of the proto packages in plugins.toml. Each package
+// must be locked, because its imports are recorded in the lock.
 func (o *Options) locked(m *manifest.Manifest, lockName string, around *project.Project) error {
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(m.Plugins)), func(name string) bool { _, is := lock.ProtosName(name); return is }) {
 		return nil
@@ -129,8 +129,9 @@ func (o *Options) locked(m *manifest.Manifest, lockName string, around *project.
 	return err
 }
 
-// packageOf returns the path of a folder below the root of its cell, "" for the root, as
-// labels have it. ok is false for one that is not below it.
+// packageOf returns the path of a folder relative to the root of its cell, as
+// labels write it; the root itself is "". ok is false if the folder is outside
+// the cell.
 func packageOf(root, dir string) (folder string, ok bool) {
 	rel, err := filepath.Rel(root, dir)
 	if err != nil || !filepath.IsLocal(rel) {

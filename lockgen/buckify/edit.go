@@ -17,10 +17,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
-// ours is where the rules come from, in the cell of any name.
+// ours is the package that our rules are loaded from, in any cell.
 const ours = "@buck2-protobuf//rules:"
 
-// moduleOf is the file that has a rule.
+// moduleOf returns the file that defines a rule.
 func moduleOf(kind string) string {
 	if kind == protoLibrary || kind == protoPackages {
 		return "proto.bzl"
@@ -28,10 +28,10 @@ func moduleOf(kind string) string {
 	return strings.TrimSuffix(kind, "_"+protoLibrary) + ".bzl"
 }
 
-// languageRule are the rules that generate code from a proto_library.
+// languageRule matches the rules that generate code from a proto_library.
 var languageRule = regexp.MustCompile(`^[a-z0-9]+_proto_(library|codegen)$|^proto_codegen$`)
 
-// edit makes the new text of each BUCK file.
+// edit produces the new text of each BUCK file.
 func (r *run) edit(ctx context.Context) error {
 	by := map[*folder][]*target{}
 	for _, t := range r.targets {
@@ -102,13 +102,13 @@ type editor struct {
 	places map[int][]string // new loads, by offset
 }
 
-// A piece replaces bytes of the file.
+// A piece replaces some bytes of the file.
 type piece struct {
 	from, to int
 	text     string
 }
 
-// text is the new text, nil where the file goes.
+// text returns the new text, or nil if the file is to be deleted.
 func (e *editor) text(targets []*target) ([]byte, error) {
 	e.loads, e.gone, e.calls = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	e.taken, e.places, e.data = map[*build.CallExpr]bool{}, map[int][]string{}, map[string]string{}
@@ -143,20 +143,21 @@ func (e *editor) text(targets []*target) ([]byte, error) {
 	return e.apply()
 }
 
-// attribute makes KEY = VALUE.
+// attribute builds KEY = VALUE.
 func attribute(key string, value build.Expr) build.Expr {
 	return &build.AssignExpr{LHS: &build.Ident{Name: key}, Op: "=", RHS: value}
 }
 
 func str(s string) build.Expr { return &build.StringExpr{Value: s, Token: quote(s)} }
 
-// quote is a string literal in UTF-8. The printer of buildtools writes bytes
-// above ASCII as octal escapes, which Buck2 reads as characters of Latin-1.
+// quote returns a string literal in UTF-8. The printer of buildtools writes bytes
+// above ASCII as octal escapes, which Buck2 reads as Latin-1 characters.
 func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
 }
 
-// quoteAll gives strings that the printer would escape a literal of ours.
+// quoteAll gives every string that the printer would escape a literal made by
+// quote.
 func quoteAll(x build.Expr) {
 	build.Walk(x, func(x build.Expr, _ []build.Expr) {
 		s, ok := x.(*build.StringExpr)
@@ -166,7 +167,7 @@ func quoteAll(x build.Expr) {
 	})
 }
 
-// sortedList is a list as buildifier sorts it.
+// sortedList returns a list in the order that buildifier gives it.
 func sortedList(values []string) build.Expr {
 	list := &build.ListExpr{ForceMultiLine: len(values) > 1}
 	for _, v := range values {
@@ -176,7 +177,7 @@ func sortedList(values []string) build.Expr {
 	return list
 }
 
-// call makes a rule; its attributes come in the order of buildifier.
+// call builds a rule with its attributes in buildifier's order.
 func (e *editor) call(kind string, attributes map[string]build.Expr) *build.CallExpr {
 	name, bound := e.build.local(kind)
 	if !bound {
@@ -208,13 +209,14 @@ func compareKeys(a, b string) int {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
 }
 
-// format prints a statement. Lists that people wrote in one line stay so.
+// format prints a statement. A list that was written on one line stays on one
+// line.
 func format(stmt build.Expr) string {
 	quoteAll(stmt)
 	return string(build.FormatWithoutRewriting(&build.File{Type: build.TypeDefault, Stmt: []build.Expr{stmt}}))
 }
 
-// newLibrary is the proto_library of a target that is new.
+// newLibrary builds the proto_library of a new target.
 func (e *editor) newLibrary(t *target) *build.CallExpr {
 	attributes := map[string]build.Expr{"name": str(t.name), "srcs": sortedList(e.sources(t))}
 	if strip := t.strip(); strip != "" {
@@ -229,7 +231,7 @@ func (e *editor) newLibrary(t *target) *build.CallExpr {
 	return e.call(protoLibrary, attributes)
 }
 
-// sources are the files of a target, from its package.
+// sources returns the files of a target, relative to its package.
 func (e *editor) sources(t *target) (names []string) {
 	for _, f := range t.files {
 		names = append(names, strings.TrimPrefix(strings.TrimPrefix(f.path, t.folder.path), "/"))
@@ -237,7 +239,7 @@ func (e *editor) sources(t *target) (names []string) {
 	return names
 }
 
-// strip is the attribute strip_import_prefix of a target, "" for none.
+// strip returns the strip_import_prefix of a target, or "" if it needs none.
 func (t *target) strip() string {
 	if len(t.files) == 0 || t.files[0].root == "" {
 		return ""
@@ -245,7 +247,7 @@ func (t *target) strip() string {
 	return "/" + t.files[0].root
 }
 
-// update edits the rule of a target and reports whether it changed.
+// update edits a target's rule and reports whether it changed.
 func (e *editor) update(t *target) (changed bool) {
 	if t.old.keep {
 		return false
@@ -269,8 +271,8 @@ func (e *editor) update(t *target) (changed bool) {
 	return changed
 }
 
-// setAttribute sets an attribute. A new one gets the place that buildifier gives
-// it, if the others have theirs.
+// setAttribute sets an attribute. A new attribute goes where buildifier would put
+// it, if the others are in that order.
 func setAttribute(r *rule, key string, value build.Expr) {
 	if as := r.AttrDefn(key); as != nil {
 		as.RHS = value
@@ -290,7 +292,7 @@ func setAttribute(r *rule, key string, value build.Expr) {
 	r.Call.List = slices.Insert(r.Call.List, at, attribute(key, value))
 }
 
-// mergeSources edits srcs, which is a list or not there.
+// mergeSources edits srcs, which is a list or absent.
 func (e *editor) mergeSources(t *target) bool {
 	want := e.sources(t)
 	list, _ := t.old.Attr("srcs").(*build.ListExpr)
@@ -304,13 +306,14 @@ func (e *editor) mergeSources(t *target) bool {
 		if labelLike(entry) {
 			return true
 		}
-		// What is there stays; regrouped, what is there and in no target.
+		// Existing entries stay. When regrouping, only those stay that exist and
+		// belong to no target.
 		name := e.folder.in(entry)
 		return e.exists(name) && (!e.Regroup || e.fileNamed(e.files, name) == nil)
 	}, func(a string) string { return a })
 }
 
-// mergeLabels edits deps, in the words of those that are there.
+// mergeLabels edits deps, and keeps the spelling of existing entries.
 func (e *editor) mergeLabels(r *rule, labels map[string]bool, partial bool) bool {
 	want := slices.Sorted(maps.Keys(labels))
 	switch x := r.Attr("deps").(type) {
@@ -326,7 +329,8 @@ func (e *editor) mergeLabels(r *rule, labels map[string]bool, partial bool) bool
 		}
 		return changed
 	default:
-		// What is more than a list is left alone; what it does not name is added.
+		// An expression other than a list is left alone; labels that it does not
+		// name are added.
 		named := map[string]bool{}
 		build.Walk(x, func(x build.Expr, _ []build.Expr) {
 			if s, ok := x.(*build.StringExpr); ok {
@@ -354,7 +358,7 @@ func (e *editor) mergeLabels(r *rule, labels map[string]bool, partial bool) bool
 	}
 }
 
-// normal writes out a label of the package: //PACKAGE:NAME.
+// normal expands a label of this package to //PACKAGE:NAME.
 func (e *editor) normal(label string) string { return e.normalLabel(e.folder, label) }
 
 func (r *run) normalLabel(p *folder, label string) string {
@@ -374,9 +378,9 @@ func (r *run) normalLabel(p *folder, label string) string {
 	return cell + "//" + rest
 }
 
-// mergeList makes a list hold some values: others go, unless stays says no or
-// they are marked with "# keep"; missing ones come to their place if the list is
-// sorted, else to its end.
+// mergeList makes a list contain the wanted values. Other entries are removed,
+// unless stays protects them or they are marked with "# keep". New entries go to
+// their place in a sorted list, otherwise to the end.
 func mergeList(list *build.ListExpr, want []string, stays func(string) bool, normal func(string) string) (changed bool) {
 	wanted, there := map[string]bool{}, map[string]bool{}
 	for _, w := range want {
@@ -429,8 +433,8 @@ func mergeList(list *build.ListExpr, want []string, stays func(string) bool, nor
 	return true
 }
 
-// madeOf are the rules of a BUCK file that generate code from a target, of one
-// kind or, for "", of all.
+// madeOf returns the rules of a BUCK file that generate code from a target: those
+// of one kind, or all of them if kind is "".
 func (r *run) madeOf(b *buildFile, t *target, kind string) (rules []*rule) {
 	if b == nil {
 		return nil
@@ -452,7 +456,7 @@ func (r *run) madeOf(b *buildFile, t *target, kind string) (rules []*rule) {
 	return rules
 }
 
-// libraryName is what the library of a language for a target is called.
+// libraryName returns the name of a target's library in a language.
 func (r *run) libraryName(t *target, language string) string {
 	own := strings.TrimSuffix(t.name, "_proto") + "_" + manifest.Languages[language]
 	made := r.madeOf(t.folder.parsed, t, libraryOf(language))
@@ -462,7 +466,7 @@ func (r *run) libraryName(t *target, language string) string {
 	return made[0].name
 }
 
-// languages writes and edits the libraries of languages for a target.
+// languages adds and edits the language libraries of a target.
 func (e *editor) languages(t *target) {
 	var texts []string
 	for _, language := range slices.Sorted(slices.Values(e.Languages)) {
@@ -501,8 +505,8 @@ func (e *editor) languages(t *target) {
 	}
 }
 
-// updateLibrary edits the library of a language: attributes of plugins.toml
-// where it has none of that name, and what a compiled one imports.
+// updateLibrary edits a language library: it adds attributes from plugins.toml
+// that are missing, and updates the deps of a library that is compiled.
 func (e *editor) updateLibrary(t *target, l *rule, language string, main bool) (changed bool) {
 	if main {
 		for _, key := range slices.Sorted(maps.Keys(e.Attributes[language])) {
@@ -532,8 +536,8 @@ func (e *editor) updateLibrary(t *target, l *rule, language string, main bool) (
 	return e.mergeLabels(l, labels, t.partial) || changed
 }
 
-// goPackage is the import path that all files of a target give their code, or
-// "".
+// goPackage returns the Go import path that all files of a target share, or "" if
+// they differ.
 func goPackage(t *target) string {
 	for _, f := range t.files[1:] {
 		if f.GoPackage != t.files[0].GoPackage {
@@ -543,7 +547,7 @@ func goPackage(t *target) string {
 	return t.files[0].GoPackage
 }
 
-// starlark is a value of TOML in Starlark.
+// starlark converts a TOML value to Starlark.
 func starlark(v any) build.Expr {
 	switch v := v.(type) {
 	case string:
@@ -577,7 +581,7 @@ func starlark(v any) build.Expr {
 	panic(fmt.Sprintf("a value of type %T, which the manifest does not let in", v))
 }
 
-// replace writes a rule anew. Comments before and behind it stay where they are.
+// replace rewrites a rule. Comments before and after it stay in place.
 func (e *editor) replace(r *rule) {
 	start, end := r.Call.Span()
 	call := *r.Call
@@ -585,8 +589,7 @@ func (e *editor) replace(r *rule) {
 	e.pieces = append(e.pieces, piece{start.Byte, end.Byte, strings.TrimSuffix(format(&call), "\n")})
 }
 
-// remove takes a rule out, with the comments that belong to it and one empty
-// line.
+// remove deletes a rule, its comments, and one empty line.
 func (e *editor) remove(r *rule) {
 	start, end := r.Call.Span()
 	from := start.Byte
@@ -604,7 +607,7 @@ func (e *editor) remove(r *rule) {
 	e.gone[r.Call.X.(*build.Ident).Name] = true
 }
 
-// lineEnd is the offset behind the line of an offset.
+// lineEnd returns the offset just after the line that contains an offset.
 func (e *editor) lineEnd(at int) int {
 	if i := bytes.IndexByte(e.folder.data[at:], '\n'); i >= 0 {
 		return at + i + 1
@@ -612,7 +615,7 @@ func (e *editor) lineEnd(at int) int {
 	return len(e.folder.data)
 }
 
-// loadRank orders loads as buildifier does: other cells, this one, this package.
+// loadRank orders loads as buildifier does: other cells, this cell, this package.
 func loadRank(module string) int {
 	switch {
 	case strings.HasPrefix(module, "@"):
@@ -623,8 +626,8 @@ func loadRank(module string) int {
 	return 2
 }
 
-// editLoads loads what new rules need, and stops to load what no rule needs any
-// more.
+// editLoads adds the loads that new rules need, and removes those that no rule
+// needs any more.
 func (e *editor) editLoads() {
 	var loads []*build.LoadStmt
 	used := map[string]bool{}
@@ -697,8 +700,8 @@ func (e *editor) editLoads() {
 	}
 }
 
-// insertLoad puts a load into its place among those that are there, or before
-// the first statement.
+// insertLoad puts a load in its place among the existing loads, or before the
+// first statement.
 func (e *editor) insertLoad(loads []*build.LoadStmt, l *build.LoadStmt) {
 	text := format(l)
 	after := -1
@@ -736,8 +739,8 @@ func (e *editor) insertLoad(loads []*build.LoadStmt, l *build.LoadStmt) {
 	}
 }
 
-// loadText is the text of new loads for a place in the file, apart from what is
-// no load.
+// loadText returns the text of new loads for a place in the file, separated by an
+// empty line from a statement that is not a load.
 func (e *editor) loadText(at int, loads []string) string {
 	text := strings.Join(loads, "")
 	if at > 0 && e.folder.data[at-1] != '\n' {
@@ -749,7 +752,7 @@ func (e *editor) loadText(at int, loads []string) string {
 	return text
 }
 
-// apply puts the pieces into the text, and the new rules behind it.
+// apply puts the pieces into the text, and appends the new rules.
 func (e *editor) apply() ([]byte, error) {
 	if len(e.pieces) == 0 && len(e.fresh) == 0 {
 		return e.folder.data, nil
@@ -781,7 +784,7 @@ func (e *editor) apply() ([]byte, error) {
 	return []byte(text), nil
 }
 
-// spliced is the text with all pieces in it.
+// spliced returns the text with all pieces applied.
 func (e *editor) spliced() (string, error) {
 	slices.SortStableFunc(e.pieces, func(a, b piece) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to)) })
 	var out strings.Builder
@@ -798,8 +801,8 @@ func (e *editor) spliced() (string, error) {
 	return out.String(), nil
 }
 
-// closed is a text without the empty lines that were between what was taken out
-// and the beginning or the end of the file.
+// closed drops the empty lines that a removal left at the beginning or at the end
+// of the file.
 func (e *editor) closed(text string) string {
 	const blank = "\r\n"
 	data := string(e.folder.data)
@@ -814,7 +817,7 @@ func (e *editor) closed(text string) string {
 	return text
 }
 
-// lines gives a text the line ends of the file.
+// lines converts a text to the line endings of the file.
 func (e *editor) lines(text string) string {
 	if i := bytes.IndexByte(e.folder.data, '\n'); i > 0 && e.folder.data[i-1] == '\r' {
 		return strings.ReplaceAll(text, "\n", "\r\n")

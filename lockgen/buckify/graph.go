@@ -10,8 +10,8 @@ import (
 	"github.com/birbparty/buck2-protobuf/lockgen/graph"
 )
 
-// acyclic refuses files that import each other, which protoc does as well, and
-// targets that would.
+// acyclic rejects files that import each other, as protoc does, and targets whose
+// deps would form a cycle.
 func (r *run) acyclic(context.Context) error {
 	nodes := make(map[*file]int, len(r.files))
 	for i, f := range r.files {
@@ -72,7 +72,7 @@ func (r *run) acyclic(context.Context) error {
 	return nil
 }
 
-// shorten joins the steps of a circle, but for the middle of a long one.
+// shorten joins the steps of a cycle, and leaves out the middle of a long one.
 func shorten(steps []string) string {
 	if n := len(steps) - shown; n > 1 {
 		steps = slices.Concat(steps[:shown/2], []string{fmt.Sprintf("and %d more, then", n)}, steps[len(steps)-shown/2:])
@@ -80,7 +80,7 @@ func shorten(steps []string) string {
 	return strings.Join(steps, "\n")
 }
 
-// resolved reports whether an import needs no file of the cell.
+// resolved reports whether an import is satisfied without a file of the cell.
 func (r *run) resolved(importPath string) bool {
 	if protofile.WellKnown(importPath) || r.Resolve[importPath] != "" {
 		return true
@@ -93,8 +93,8 @@ func (r *run) resolved(importPath string) bool {
 	return false
 }
 
-// unique refuses targets that reach two files of one import path: protoc would
-// take one for the other.
+// unique rejects a target that reaches two files with the same import path,
+// because protoc would mistake one for the other.
 func (r *run) unique(context.Context) error {
 	var twins [][]*file
 	number := map[*file]int{}
@@ -109,7 +109,7 @@ func (r *run) unique(context.Context) error {
 	if len(twins) == 0 {
 		return nil
 	}
-	// What each target reaches, as bits; no target needs itself any more.
+	// What each target reaches, as a bit set. There are no cycles left here.
 	words := (len(number) + 63) / 64
 	reached := make([][]uint64, len(r.targets))
 	var reach func(t *target) []uint64
@@ -132,7 +132,7 @@ func (r *run) unique(context.Context) error {
 		return bits
 	}
 	told := map[*file]bool{}
-	// The targets that others need are told first: what needs them has the same.
+	// Report dependencies first: their dependents have the same problem.
 	for _, t := range r.targets {
 		bits := reach(t)
 		has := func(f *file) bool { n := number[f]; return bits[n/64]&(1<<(n%64)) != 0 }
@@ -159,7 +159,7 @@ func (r *run) unique(context.Context) error {
 	return nil
 }
 
-// way says how a target comes to a file, and where that begins.
+// way describes how a target reaches a file, and returns where that path starts.
 func (r *run) way(t *target, f *file) (text, where string) {
 	type step struct {
 		from *target

@@ -8,24 +8,26 @@ import (
 	"github.com/bazelbuild/buildtools/build"
 )
 
-// Packages are the proto packages of a lock, of which proto_packages makes targets.
+// Packages are the locked proto packages, which proto_packages turns into
+// targets.
 type Packages struct {
-	// Label returns the label of the target that has an import path, and the name of
-	// its package; "" where none has it. It is asked for what the cell itself does
-	// not have.
+	// Label returns the label of the target that provides an import path, and the
+	// name of its package, or "" if none does. It is only asked for imports that
+	// the cell itself does not satisfy.
 	Label func(importPath string) (label, name string)
-	// Hint says how a package that is not locked would serve an import, "" for none
-	// that is known to.
+	// Hint says which package could satisfy an import if it were locked, or
+	// returns "" if none is known.
 	Hint func(importPath string) string
-	// Folder is that of the BUCK file in which the targets are, from the root of the
-	// cell; it is not edited where it is in Elsewhere, another cell. Lock is the
-	// label by which it loads the lock.
+	// Folder is the folder of the BUCK file that declares the targets, relative
+	// to the root of the cell. It is not edited if it is in another cell,
+	// Elsewhere. Lock is the label by which it loads the lock.
 	Folder    string
 	Elsewhere bool
 	Lock      string
 }
 
-// from is the label of a target of proto packages for the BUCK file of a folder.
+// from returns the label of a proto package's target as the BUCK file of a folder
+// writes it.
 func (p *Packages) from(f *folder, label string) string {
 	if _, name, _ := strings.Cut(label, ":"); !p.Elsewhere && f.path == p.Folder {
 		return ":" + name
@@ -33,11 +35,12 @@ func (p *Packages) from(f *folder, label string) string {
 	return label
 }
 
-// protoPackages is the macro that makes the targets.
+// protoPackages is the macro that declares the targets.
 const protoPackages = "proto_packages"
 
-// packagesFolder is the folder whose BUCK file has to declare the proto packages, nil
-// where nothing imports one, or where it does so already.
+// packagesFolder returns the folder whose BUCK file has to declare the proto
+// packages. It is nil if nothing imports one, or if the file declares them
+// already.
 func (r *run) packagesFolder() *folder {
 	if r.Packages == nil || r.Packages.Elsewhere || len(r.packages) == 0 {
 		return nil
@@ -57,7 +60,7 @@ func (r *run) packagesFolder() *folder {
 	return f
 }
 
-// declarePackages adds the call of proto_packages, and the load of the lock.
+// declarePackages adds the call to proto_packages, and the load of the lock.
 func (e *editor) declarePackages() {
 	for _, name := range slices.Sorted(maps.Keys(e.packages)) {
 		if other := e.build.named(name); other != nil {

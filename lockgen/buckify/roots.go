@@ -17,9 +17,9 @@ import (
 
 // findRoots gives each file its import path.
 //
-// Roots that are given count. Where none are, the imports tell: one that fits a
-// single file of the tree says the root of that file, and one that fits several
-// means that in the nearest folder around the file that has the import.
+// Roots that people have configured win. Without them, imports decide: an import
+// that matches a single file of the tree reveals that file's root; one that
+// matches several means the file in the nearest folder around the importing file.
 func (r *run) findRoots(context.Context) error {
 	for _, t := range r.targets {
 		r.fixedPaths(t)
@@ -58,7 +58,7 @@ func (r *run) findRoots(context.Context) error {
 	return nil
 }
 
-// fixedPaths reads what a BUCK file says of import paths.
+// fixedPaths reads the import paths that a BUCK file sets.
 func (r *run) fixedPaths(t *target) {
 	if t.old == nil {
 		return
@@ -79,7 +79,7 @@ func (r *run) fixedPaths(t *target) {
 	if prefix == "" && (strip == "" || strings.HasPrefix(strip, "/")) && !t.old.kept("strip_import_prefix") {
 		return // a root
 	}
-	// As prelude/proto_library.bzl has it.
+	// The same rule as in prelude/proto_library.bzl.
 	dir := ""
 	switch strip = strings.TrimSuffix(strip, "/"); {
 	case strings.HasPrefix(strip, "/"):
@@ -99,8 +99,8 @@ func (r *run) fixedPaths(t *target) {
 	}
 }
 
-// rootOf is the innermost root that a file is below. Files of a target that is
-// in a folder above are counted from the root of that.
+// rootOf returns the innermost root that contains a file. If the file's target is
+// in a folder above, the search starts there.
 func (r *run) rootOf(f *file) string {
 	dir := f.folder.path
 	if f.target != nil {
@@ -109,8 +109,8 @@ func (r *run) rootOf(f *file) string {
 	return enclosing(r.roots, dir)
 }
 
-// enclosing is the innermost of some roots around a folder, "" for that of the
-// cell.
+// enclosing returns the innermost of the roots that contains a folder, or "" for
+// the root of the cell.
 func enclosing(roots []string, dir string) string {
 	for ; dir != ""; dir = parent(dir) {
 		if slices.Contains(roots, dir) {
@@ -120,7 +120,7 @@ func enclosing(roots []string, dir string) string {
 	return ""
 }
 
-// givenRoots takes the roots that people wrote.
+// givenRoots applies the roots that people have configured.
 func (r *run) givenRoots() {
 	for _, root := range r.Roots {
 		if root == "." {
@@ -136,13 +136,14 @@ func (r *run) givenRoots() {
 	slices.SortFunc(r.result.Roots, func(a, b Root) int { return strings.Compare(a.Folder, b.Folder) })
 }
 
-// A fit is a file that an import may mean, and the root that it then has.
+// A fit is a file that an import may refer to, and the root that this would give
+// the file.
 type fit struct {
 	of   *file
 	root string
 }
 
-// A rootFinder finds the roots that nobody has written.
+// A rootFinder infers roots that nobody has configured.
 type rootFinder struct {
 	*run
 	byBase   map[string][]*file // by the last name of the path
@@ -152,8 +153,8 @@ type rootFinder struct {
 	why      map[string]string  // places that say so, by root
 }
 
-// foundRoots asks the imports. Into evidence goes the root of each file that an
-// import is about, whatever else is in its folder.
+// foundRoots infers roots from imports. It records in evidence the root of each
+// file that some import refers to, whatever else is in the file's folder.
 func (r *run) foundRoots(evidence map[*file]string) {
 	f := &rootFinder{r, map[string][]*file{}, map[string][]fit{}, evidence, map[*file]bool{}, map[string]string{}}
 	f.collect()
@@ -165,7 +166,7 @@ func (r *run) foundRoots(evidence map[*file]string) {
 	}
 }
 
-// collect finds what each import may mean.
+// collect lists the files that each import may refer to.
 func (r *rootFinder) collect() {
 	fixed := map[string]bool{}
 	for _, f := range r.files {
@@ -200,8 +201,8 @@ func (r *rootFinder) collect() {
 	}
 }
 
-// single asks the imports that can mean one file only. Where two count it from
-// different folders, the outer one is right, and the other import is told of
+// single uses the imports that can refer to one file only. If two of them imply
+// different roots for it, the outer root wins, and the other import is reported
 // later.
 func (r *rootFinder) single() {
 	places := map[*file]string{}
@@ -223,8 +224,8 @@ func (r *rootFinder) single() {
 	}
 }
 
-// nearest asks the imports that can mean several files: the one in the nearest
-// folder around the file that has the import is meant, if that can be a root.
+// nearest uses the imports that can refer to several files. It picks the one in
+// the nearest folder around the importing file, if that folder can be a root.
 func (r *rootFinder) nearest() {
 	verdict := map[string]bool{}
 	possible := func(dir string) bool {
@@ -251,8 +252,8 @@ func (r *rootFinder) nearest() {
 	}
 }
 
-// possible reports whether a folder can be a root: no file in it is counted from
-// a folder above.
+// possible reports whether a folder can be a root: none of its files may already
+// have a root further up.
 func (r *rootFinder) possible(dir string) bool {
 	for f, root := range r.evidence {
 		if below(f.path, dir) && !below(root, dir) {
@@ -262,7 +263,7 @@ func (r *rootFinder) possible(dir string) bool {
 	return true
 }
 
-// resolve finds what serves each import.
+// resolve finds what satisfies each import.
 func (r *run) resolve(context.Context) error {
 	patterns := slices.Sorted(maps.Keys(r.Resolve))
 	label := func(importPath string) (string, bool) {
@@ -324,14 +325,14 @@ func (r *run) resolve(context.Context) error {
 	return nil
 }
 
-// pick returns the file of the cell that an import means, nil for none; bad is
-// set where that cannot be said.
+// pick returns the file of the cell that an import refers to, or nil if there is
+// none. bad reports that the import is ambiguous.
 func (r *run) pick(f *file, i protofile.Import) (to *file, bad bool) {
 	found := r.index[i.Path]
 	if len(found) == 1 {
 		return found[0], false
 	}
-	// Several roots have one: the nearest around the file counts.
+	// If several roots contain the path, the nearest one around the file wins.
 	for dir := f.root; len(found) > 0; dir = enclosing(r.roots, parent(dir)) {
 		var here []*file
 		for _, c := range found {
@@ -354,13 +355,13 @@ func (r *run) pick(f *file, i protofile.Import) (to *file, bad bool) {
 	return nil, false
 }
 
-// A place is an import in its file.
+// A place is an import and the file that contains it.
 type place struct {
 	file *file
 	protofile.Import
 }
 
-// missing tells of an import that nothing serves, with what is near.
+// missing reports an import that nothing satisfies, and names similar paths.
 func (r *run) missing(places []place) {
 	first := places[0]
 	others := ""

@@ -23,10 +23,10 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/protofile"
 )
 
-// maxFile bounds what is read of one file, in bytes.
+// maxFile limits the size of one file, in bytes.
 const maxFile = 64 << 20
 
-// A tree is what there is in a cell.
+// A tree is the content of a cell.
 type tree struct {
 	folders map[string]*folder // by path from the root of the cell
 	order   []*folder          // sorted by path
@@ -45,11 +45,11 @@ type folder struct {
 
 func newTree() *tree { return &tree{folders: map[string]*folder{}} }
 
-// in is the path of a name in the folder.
+// in returns the path of an entry of the folder.
 func (f *folder) in(name string) string { return path.Join(f.path, name) }
 
-// owner is the package that a folder is part of: the nearest with a BUCK file,
-// itself or above, or nil.
+// owner returns the package that contains a folder: the nearest folder with a
+// BUCK file, which may be the folder itself, or nil.
 func (t *tree) owner(f *folder) *folder {
 	for dir := f.path; ; dir = parent(dir) {
 		if f := t.folders[dir]; f != nil && f.build != "" {
@@ -61,7 +61,7 @@ func (t *tree) owner(f *folder) *folder {
 	}
 }
 
-// parent is the path of the folder above.
+// parent returns the path of the enclosing folder.
 func parent(dir string) string {
 	if i := strings.LastIndexByte(dir, '/'); i >= 0 {
 		return dir[:i]
@@ -69,14 +69,14 @@ func parent(dir string) string {
 	return ""
 }
 
-// below reports whether a path is a folder or in it.
+// below reports whether a path is a folder or inside it.
 func below(name, dir string) bool {
 	return dir == "" || name == dir || strings.HasPrefix(name, dir) && name[len(dir)] == '/'
 }
 
-// matches reports whether a pattern stands for a path from the root of the
-// cell, or for a folder above it: names, with *, ? and [a-z] as in [path.Match],
-// and ** for any number of folders.
+// matches reports whether a pattern matches a path relative to the root of the
+// cell, or a folder above it. Besides the *, ? and [a-z] of [path.Match], **
+// stands for any number of folders.
 func matches(pattern, name string) bool {
 	if !strings.ContainsAny(pattern, `*?[`) {
 		return below(name, strings.TrimSuffix(strings.TrimPrefix(pattern, "./"), "/"))
@@ -84,7 +84,7 @@ func matches(pattern, name string) bool {
 	return glob.MatchAbove(pattern, name)
 }
 
-// skipped are folders in which nobody keeps sources.
+// skipped lists folders that never contain sources.
 var skipped = map[string]bool{".git": true, ".hg": true, ".jj": true, ".sl": true, ".svn": true, "buck-out": true, "node_modules": true}
 
 func (r *run) left(name string) bool {
@@ -96,8 +96,8 @@ func (r *run) left(name string) bool {
 	return false
 }
 
-// walk finds the .proto files and the BUCK files. Links to folders are not
-// followed, as Buck2 does not look for packages behind them.
+// walk finds the .proto files and the BUCK files. It does not follow links to
+// folders, because Buck2 finds no packages behind them.
 func (r *run) walk(ctx context.Context) error {
 	if err := r.visit(ctx, ""); err != nil {
 		return err
@@ -171,7 +171,7 @@ func (r *run) visit(ctx context.Context, dir string) error {
 	return nil
 }
 
-// display is a path for people.
+// display formats a path for people.
 func display(dir string) string {
 	if dir == "" {
 		return "."
@@ -179,7 +179,7 @@ func display(dir string) string {
 	return dir
 }
 
-// read reads all files, several at once.
+// read reads all files concurrently.
 func (r *run) read(ctx context.Context) error {
 	var mu sync.Mutex
 	add := func(p problem) {
@@ -256,7 +256,7 @@ func (r *run) scanFile(f *file, buf []byte) *problem {
 	return nil
 }
 
-// badName says what the path of a file has that Buck2 does not take.
+// badName says what in a file's path Buck2 does not accept.
 func badName(name string) string {
 	if plain.Row(name) != name {
 		return "has characters that are not printable"
@@ -267,8 +267,8 @@ func badName(name string) string {
 	return ""
 }
 
-// readBuild reads the BUCK file of a folder, and parses it where it is to be
-// edited or has targets of .proto files.
+// readBuild reads the BUCK file of a folder. It parses the file if it may be
+// edited, or if it has targets with .proto files.
 func (r *run) readBuild(f *folder) *problem {
 	if f.build == "" {
 		return nil
