@@ -63,7 +63,7 @@ func (c *Client) NPMTarballURL(ctx context.Context, registry, name, version stri
 	address := packument(registry, name)
 	body, a, err := c.document(ctx, address, acceptAbbreviated, maxPackument)
 	if err != nil {
-		return "", fmt.Errorf("asking the registry for %s: %w", name, err)
+		return "", unknownPackage(name, err)
 	}
 	where := redact.URL(address)
 	var doc struct {

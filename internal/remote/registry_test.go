@@ -63,7 +63,7 @@ func TestNPM(t *testing.T) {
 			t.Errorf("not fs.ErrNotExist: %v", err)
 		}
 		_, err = c.NPMTarballURL(t.Context(), s.URL, "unknown", "1.0.0")
-		check(t, err, fault.Upstream, "404", "unknown")
+		check(t, err, fault.Upstream, "the registry has no package unknown", "404")
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("not fs.ErrNotExist: %v", err)
 		}
@@ -134,7 +134,7 @@ func TestPyPIFile(t *testing.T) {
 		_, err = quick().PyPIFile(t.Context(), s.URL+"/simple", "proto-c-wheel-0", "other-1-py3-none-any.whl")
 		check(t, err, fault.Upstream, "no file other-1-py3-none-any.whl", "2 others")
 		_, err2 := quick().PyPIFile(t.Context(), s.URL+"/simple", "unknown", "x.whl")
-		check(t, err2, fault.Upstream, "404")
+		check(t, err2, fault.Upstream, "the index has no project", "404")
 		if !errors.Is(err, fs.ErrNotExist) || !errors.Is(err2, fs.ErrNotExist) {
 			t.Errorf("not fs.ErrNotExist: %v / %v", err, err2)
 		}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"mime"
 	"net/url"
@@ -12,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
@@ -51,9 +54,18 @@ func (c *Client) NPMDocument(ctx context.Context, registry, name string, full bo
 	}
 	body, _, err := c.document(ctx, packument(registry, name), accept, maxPackument)
 	if err != nil {
-		return nil, fmt.Errorf("asking the registry for %s: %w", name, err)
+		return nil, unknownPackage(name, err)
 	}
 	return body, nil
+}
+
+// unknownPackage returns the error for a package's document that cannot be had.
+func unknownPackage(name string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.Missingf(fault.Upstream, "check the name; if the package is private, log in: npm login",
+			"the registry has no package %s: %w", name, err)
+	}
+	return fmt.Errorf("asking the registry for %s: %w", name, err)
 }
 
 // NPMVersions returns the versions of a package in an npm registry, unsorted,
@@ -137,6 +149,10 @@ func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexF
 	page := under(index, syntax.NormalProject(project)+"/") // servers redirect if there is no slash
 	body, a, err := c.document(ctx, page, acceptSimple, maxSimple)
 	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fault.Missingf(fault.Upstream, "check the name; for a project of your own, check which index pip uses: pip config list",
+				"the index has no project %s: %w", project, err)
+		}
 		return nil, fmt.Errorf("asking the index for %s: %w", project, err)
 	}
 	where := redact.URL(page)
