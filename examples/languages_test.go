@@ -48,11 +48,21 @@ var samples = []sample{
 
 const prostCrate = "protoc-gen-prost-crate include_file=mod.rs,no_features"
 
+// test runs a sample, but for those that are in the full suite alone.
+func (s sample) test(t *testing.T, do func(t *testing.T)) {
+	t.Run(s.name, func(t *testing.T) {
+		if strings.HasPrefix(s.name, "rust with ") {
+			testenv.OnlyFull(t, "its plugin and its crates take minutes to compile, and rust is compiled without them")
+		}
+		do(t)
+	})
+}
+
 // The code of each language is used by a program, which reads what it wrote.
 func TestLanguagesBuck2(t *testing.T) {
 	p := bucktest.Open(t, bucktest.Root(t), "test-languages")
 	for _, s := range samples {
-		t.Run(s.name, func(t *testing.T) {
+		s.test(t, func(t *testing.T) {
 			if got := s.run(t, p.On(t).Build(s.target)[0]); got != s.want {
 				t.Errorf("got %q, want %q", got, s.want)
 			}
@@ -71,7 +81,7 @@ func TestLanguagesDirect(t *testing.T) {
 	}
 	protoc := get("protoc")
 	for _, s := range samples {
-		t.Run(s.name, func(t *testing.T) {
+		s.test(t, func(t *testing.T) {
 			out := t.TempDir()
 			args := []string{"-I.", "-Inotepb=examples/go", s.proto}
 			for _, own := range s.own {
@@ -197,9 +207,6 @@ func runJava(t *testing.T, generated string) string {
 func runRust(binary string, features ...string) func(t *testing.T, generated string) string {
 	return func(t *testing.T, generated string) string {
 		t.Helper()
-		if len(features) > 0 {
-			testenv.OnlyFull(t, "its crates take minutes, and rust is compiled without them")
-		}
 		testenv.Program(t, "cargo")
 		testenv.Real(t, "needs crates from their registry")
 		dir := workspace(t, "rust", generated, "gen", "main.rs", "serde_main.rs", "tonic_main.rs", "Cargo.toml")
