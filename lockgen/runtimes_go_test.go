@@ -128,12 +128,7 @@ func TestRuntimesGo(t *testing.T) {
 			t.Errorf("%v: another lock:\n%s", args, got)
 		}
 	}
-	for _, args := range [][]string{{"list"}, {"tree", "runtimes/go/grpc"}, {"report", "--html", p.path("report.html")}, {"sbom"}, {"explain", "runtimes/go/grpc"}, {"textconv", p.path("plugins.lock.toml")}, {"check", "--upstream"}, {"why", "example.com/sys"}} {
-		out, talk := p.ok(args...)
-		if args[0] != "check" && args[0] != "report" && !strings.Contains(out+talk, "grpc") {
-			t.Errorf("%v says nothing of it:\n%s%s", args, out, talk)
-		}
-	}
+	p.known("runtimes/go/grpc", "example.com/sys", "needed by google.golang.org/grpc@1.76.0")
 	// Any other module by its path, with all that others may import.
 	p.ok("add", "runtimes/go/example.com/Lib@1.0.0")
 	if text := p.read("plugins.toml"); !strings.Contains(text, `go = ["protobuf", "grpc", "example.com/Lib==1.0.0"]`) {

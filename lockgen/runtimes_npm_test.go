@@ -125,7 +125,7 @@ func TestRuntimesNPM(t *testing.T) {
 			t.Errorf("%v says nothing of it:\n%s%s", args, out, talk)
 		}
 	}
-	p.ok("check", "--upstream")
+	p.known(prefix+"connectrpc-connect", "shared", "at the top, so the plugin or any of its packages may need it")
 	// It follows the plugin, on the command line and off it.
 	p.server.File("/protoc-gen-es/2.5.0", []byte(linuxARM))
 	p.server.File("/protoc-gen-es/1.10.0", []byte(linuxARM))

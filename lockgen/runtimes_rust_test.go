@@ -60,6 +60,12 @@ func (p *place) publishRustRuntimes() {
 	p.server.Crate(fake.Crate{Name: "native", Version: "1.0.0", Extra: "links = \"z\"\n", Files: map[string]string{
 		"build.rs": mainFile, "Cargo.toml": "[package]\nname = \"native\"\nversion = \"1.0.0\"\nedition = \"2021\"\nlinks = \"z\"\n",
 	}})
+	manifest := func(name, more string) {
+		p.server.Crate(fake.Crate{Name: name, Version: "1.0.0", Files: map[string]string{"Cargo.toml": "[package]\nname = \"" + name + "\"\nversion = \"1.0.0\"\nedition = \"2021\"\n" + more}})
+	}
+	manifest("newer", "rust-version = \"1.999\"\n")
+	manifest("from-path", "\n[dependencies]\nbytes = { path = \"../bytes\" }\n")
+	crate("on-newer", "1.0.0", dep{Name: "newer", Req: "^1"})
 	crate("on-native", "1.0.0", dep{Name: "native", Req: "^1"})
 	crate("old-prost", "1.0.0", dep{Name: "prost", Req: "=0.14.1"})
 	crate("withdrawn", "1.0.0")
@@ -122,14 +128,9 @@ func TestRuntimesRust(t *testing.T) {
 			t.Errorf("%v: another lock:\n%s", args, got)
 		}
 	}
-	for _, args := range [][]string{{"list"}, {"tree", "runtimes/rust/tonic"}, {"report", "--html", p.path("report.html")}, {"sbom"}, {"explain", "runtimes/rust/tonic"}, {"textconv", p.path("plugins.lock.toml")}, {"check", "--upstream"}, {"why", "probe"}, {"outdated"}} {
-		out, talk := p.ok(args...)
-		if args[0] != "check" && args[0] != "report" && args[0] != "outdated" && !strings.Contains(out+talk, "tonic") {
-			t.Errorf("%v says nothing of it:\n%s%s", args, out, talk)
-		}
-		if strings.Contains(out+talk, "from the machine") {
-			t.Errorf("%v says that cargo compiles it:\n%s%s", args, out, talk)
-		}
+	p.known("runtimes/rust/tonic", "probe", "needed by sys@1.0.0")
+	if out, _ := p.ok("why", "tonic-prost"); !strings.Contains(out, "tonic-prost-0.14.9.crate: needed by runtimes/rust/tonic@0.14.9") {
+		t.Error(out)
 	}
 	// Any other crate by its name, with features; two versions of one that cannot stand for
 	// each other are two crates.
@@ -155,6 +156,21 @@ func TestRuntimesRust(t *testing.T) {
 	if text := p.read("plugins.toml"); strings.Contains(text, "own_lib") {
 		t.Error(text)
 	}
+	// One version runs the code of all plugins, or there is none; and they move together.
+	p.fails(fault.Usage, []string{"no prost runs the code of both protoc-gen-prost 0.5.0, which wants 0.14.1 or later, and protoc-gen-prost 0.4.0, which wants one before 0.14", "take prost out of [runtimes]"},
+		"add", "protoc-gen-prost@0.4.0", "--no-smoke")
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), p.fileEntry("protoc-gen-prost", "0.5.0"), p.fileEntry("protoc-gen-prost", "0.4.0"), 1))
+	p.fails(fault.Lock, []string{"runtimes/rust/prost latest: is in plugins.toml, but no matching version is locked", "lockgen update"}, "check")
+	p.ok("remove", "runtimes/rust/tonic")
+	p.ok("update", "--no-smoke")
+	if v := p.locked().Plugins["runtimes/rust/prost"]["0.13.6"]; v == nil || !slices.Equal(v.Fits, []string{"protoc-gen-prost@0.4.0"}) {
+		t.Errorf("%+v", v)
+	}
+	p.write("plugins.toml", consent)
+	p.ok("update", "--no-smoke")
+	if got := p.read("plugins.lock.toml"); got != text {
+		t.Errorf("another lock:\n%s", got)
+	}
 	// Of what is too young, the one before it is taken.
 	p.server.Crate(fake.Crate{Name: "bytes", Version: "1.99.0", Released: time.Now()})
 	p.ok("update", "--all", "--no-smoke")
@@ -179,6 +195,9 @@ func TestRuntimesRust(t *testing.T) {
 		{"a program", "0.5.0", `"program==1.0.0"`, fault.Usage, []string{"crate program-1.0.0 has no library that a program could use", "take it out of [runtimes]"}},
 		{"from git", "0.5.0", `"from-git==1.0.0"`, fault.Policy, []string{"from-git-1.0.0 needs bytes by git: only crates from the registry can be locked"}},
 		{"from elsewhere", "0.5.0", `"elsewhere==1.0.0"`, fault.Policy, []string{"elsewhere-1.0.0 needs bytes from the registry", "only crates from the registry can be locked"}},
+		{"by path", "0.5.0", `"from-path==1.0.0"`, fault.Policy, []string{"crate from-path-1.0.0 needs bytes by path: only crates from the registry can be locked"}},
+		{"a newer Rust", "0.5.0", `"newer==1.0.0"`, fault.Machine, []string{"crate newer-1.0.0 needs Rust 1.999 or later, and the one here is", "install Rust 1.999 or later: rustup update"}},
+		{"needs a newer Rust", "0.5.0", `"on-newer==1.0.0"`, fault.Machine, []string{"crate newer-1.0.0 needs Rust 1.999 or later"}},
 		{"a hole", "0.5.0", `"holed==1.0.0"`, fault.Usage, []string{"nowhere"}},
 		{"twice", "0.5.0", `"prost", "prost==0.14.1"`, fault.Usage, []string{"names prost twice"}},
 		{"a range", "0.5.0", `"prost>=0.14"`, fault.Usage, []string{"is not the name of a library", `"tokio[full]"`}},

@@ -12,9 +12,9 @@ import (
 var treeVerb = &cli.Verb[program]{
 	Name: "tree", Args: "[NAME[@VERSION]]", Short: "show the closures of locked plugins",
 	Long: `Every locked plugin, or one of them, with the packages that it consists of and
-what runs or compiles it. The lock does not record which package needs which, so
-all packages are below the plugin; only if npm puts a package into the folder of
-another, it is below that one.`,
+what runs or compiles it. All packages are below the plugin, because the lock of
+most does not record which package needs which; only if npm puts a package into
+the folder of another, it is below that one. See lockgen why.`,
 	Example: `lockgen tree ts-proto
 lockgen tree protoc-gen-es@1.10.0 --json`,
 	JSON: true, Run: runTree,

@@ -57,11 +57,13 @@ func runWhy(_ context.Context, p *program, args []string) error {
 	}
 	var b strings.Builder
 	for _, spec := range plugins {
-		what := "plugin"
+		what, see := "plugin", "which plugins use it"
 		if strings.HasPrefix(spec, lock.ProtosPrefix) {
 			what = "proto package"
+		} else if _, _, ok := lock.RuntimeName(spec); ok {
+			what, see = "runtime", "whose code it runs"
 		}
-		b.WriteString(strings.Replace(spec, "@", " ", 1) + " is a " + what + " itself; to see which plugins use it, run: lockgen explain " + spec + "\n")
+		b.WriteString(strings.Replace(spec, "@", " ", 1) + " is a " + what + " itself; to see " + see + ", run: lockgen explain " + spec + "\n")
 	}
 	slices.SortStableFunc(places, func(x, y closure.Found) int {
 		if x.Name != y.Name {

@@ -167,6 +167,7 @@ type metadata struct {
 
 type metadataPackage struct {
 	ID, Name, Version, Source, Repository, Links string
+	Rust                                         string `json:"rust_version"` // the oldest that compiles it, "" if it does not say
 	Authors                                      []string
 	Targets                                      []struct {
 		Kind          []string

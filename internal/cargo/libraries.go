@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/birbparty/buck2-protobuf/internal/crate"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -25,6 +27,7 @@ type Library struct {
 	Root, Edition string // the file with its root, below the crate's folder, and its edition of Rust
 	Macro         bool   // it is a procedural macro, which rustc runs
 	Script        string // the file of its build script, "" for none
+	Rust          string // the oldest Rust that compiles it, "" if it does not say
 	By            string // who made it, see [Closure]
 	Features      []string
 	Deps          []crate.Use // of the library
@@ -53,7 +56,8 @@ func Together(crates []Crate, features map[string][]string) *Source {
 // the same features on each, by NAME-VERSION. Root and crates are those of
 // [Index.Lock]. Like [Client.Closures] it works offline, and runs no code.
 //
-// A crate that links a native library is an error of class [fault.Usage].
+// A crate that links a native library is an error of class [fault.Usage], and one that
+// needs a newer Rust than that of this machine one of class [fault.Machine].
 func (c *Client) Libraries(ctx context.Context, root *Source, crates []*Source, platforms []lock.Platform) (map[string]*Library, error) {
 	f, known, err := c.stubs(root, crates)
 	if err != nil {
@@ -74,6 +78,9 @@ func (c *Client) Libraries(ctx context.Context, root *Source, crates []*Source, 
 			return nil, err
 		}
 	}
+	if err := c.newEnough(all); err != nil {
+		return nil, err
+	}
 	for _, l := range all {
 		slices.Sort(l.Platforms)
 		for _, uses := range []*[]crate.Use{&l.Deps, &l.ScriptDeps} {
@@ -87,6 +94,21 @@ func (c *Client) Libraries(ctx context.Context, root *Source, crates []*Source, 
 		}
 	}
 	return all, nil
+}
+
+// newEnough refuses crates that the Rust of this machine is too old for.
+func (c *Client) newEnough(all map[string]*Library) error {
+	here, _, _ := strings.Cut(c.version, "-") // a nightly counts as its release
+	var newest *Library
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if l := all[name]; newest == nil || lock.CompareVersions(l.Rust, newest.Rust) > 0 {
+			newest = l
+		}
+	}
+	if newest == nil || newest.Rust == "" || semver.Compare("v"+newest.Rust, "v"+here) <= 0 {
+		return nil
+	}
+	return fault.Errorf(fault.Machine, "install Rust "+redact.Line(newest.Rust)+" or later: rustup update", "crate %s needs Rust %s or later, and the one here is %s", newest, redact.Line(newest.Rust), here)
 }
 
 // collect adds what a platform needs to libraries.
@@ -163,7 +185,7 @@ func (p *metadataPackage) library(c Crate) (*Library, error) {
 	if p.Links != "" {
 		return nil, fault.Errorf(fault.Usage, notOurs, "crate %s links the native library %s, which is not in the lock", c, redact.Line(p.Links))
 	}
-	l := &Library{Crate: c, By: maker(p.Authors, p.Repository)}
+	l := &Library{Crate: c, Rust: p.Rust, By: maker(p.Authors, p.Repository)}
 	for _, t := range p.Targets {
 		_, file, _ := strings.Cut(filepath.ToSlash(t.Path), "/locked/"+c.String()+"/")
 		switch {

@@ -180,7 +180,7 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 		return i.readyFirst(ctx, e, platform, dir, i.buildPip)
 	case e.Toolchain != nil:
 		return i.orReady(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))
-	case k.Compiled:
+	case e.Locked.Compiles():
 		return i.readyOr(ctx, e, platform, dir, i.buildByCargo)
 	case !slices.Contains(lock.KindNames(), e.Locked.Source):
 		return fault.Errorf(fault.Usage, "use another source of the plugin", "%s: this version does not install plugins of source %q", e, e.Locked.Source)

@@ -2,9 +2,10 @@
 // explain, sbom and report.
 //
 // A lock has the files of a plugin and, for npm, their folders. It does not
-// have the dependencies between packages. So all packages are direct children
-// of the plugin, except those in the node_modules of another package: npm puts
-// a package there because that package, or one inside it, needs it.
+// have the dependencies between packages, except those of runtimes of Go and
+// Rust. So all packages are direct children of the plugin, except those in the
+// node_modules of another package: npm puts a package there because that
+// package, or one inside it, needs it.
 package closure
 
 import (
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/crate"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
@@ -42,7 +44,8 @@ type Branch struct {
 	Platforms []string  `json:"platforms,omitempty"` // that have one of the files; empty for all
 	Below     []*Branch `json:"below,omitempty"`
 
-	above *Branch // nil for a plugin
+	above *Branch  // nil for a plugin
+	users []string // the packages that need it, NAME@VERSION and sorted, if the lock says so
 }
 
 // Label returns NAME VERSION.
@@ -103,7 +106,11 @@ func Of(name, version string, v *lock.Version) *Branch {
 			own++
 		}
 	}
-	for _, b := range at {
+	users := usersOf(v)
+	for id, b := range at {
+		if b.users = users[id]; len(b.users) == 0 && len(users) > 0 {
+			b.users = []string{name + "@" + version} // a part of it, such as prost-types of prost
+		}
 		slices.Sort(b.Platforms)
 		if b.Platforms = slices.Compact(b.Platforms); len(b.Platforms) >= own {
 			b.Platforms = nil
@@ -126,6 +133,39 @@ func Of(name, version string, v *lock.Version) *Branch {
 		top.Below = append(top.Below, &Branch{Kind: Machine, Name: "cargo", above: top})
 	}
 	return top
+}
+
+// usersOf says which packages of a runtime need each of them, as far as its folders say
+// it. Both are NAME@VERSION.
+func usersOf(v *lock.Version) map[string][]string {
+	users := map[string][]string{}
+	if !v.IsRuntime() {
+		return users
+	}
+	holder := func(folder string, spec *crate.Spec) string {
+		key := folder + ".crate"
+		if spec.Empty() {
+			key = v.ModuleOf(folder)
+		}
+		name, version := v.PackageOf(key)
+		return name + "@" + version
+	}
+	for _, at := range slices.Sorted(maps.Keys(v.Folders)) {
+		f := v.Folders[at]
+		user := holder(at, &f.Spec)
+		for _, item := range slices.Concat(f.Imports, f.ScriptImports) {
+			if u, err := crate.ParseUse(item); err == nil && !f.Empty() {
+				item = u.Crate
+			}
+			if used := holder(item, &f.Spec); used != user && !slices.Contains(users[used], user) {
+				users[used] = append(users[used], user)
+			}
+		}
+	}
+	for _, list := range users {
+		slices.Sort(list)
+	}
+	return users
 }
 
 // All returns all closures of a lock, sorted by name and version.
@@ -274,6 +314,8 @@ func (b *Branch) why(top *Branch, source string) string {
 		return "the plugin itself"
 	case b.Kind == GoMod:
 		return "in its closure, but only its go.mod is read"
+	case len(b.users) > 0:
+		return "needed by " + strings.Join(b.users, ", ")
 	case b.Kind == File:
 		return "a file of " + top.From
 	case b.above.Kind == Package:

@@ -142,7 +142,9 @@ func (s *Explanation) Text(why string) string {
 	_, _, runtime := lock.RuntimeName(s.Name)
 	switch {
 	case runtime:
-		t.line("for: CPython %s", strings.Join(s.Python, ", "))
+		if len(s.Python) > 0 {
+			t.line("for: CPython %s", strings.Join(s.Python, ", "))
+		}
 		if len(s.Serves) > 0 {
 			t.line("runs the code of: %s", strings.ReplaceAll(strings.Join(s.Serves, ", "), "@", " "))
 		}
