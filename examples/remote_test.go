@@ -27,16 +27,7 @@ const buildGrid = "buildgrid==0.4.4"
 func TestRemoteCache(t *testing.T) {
 	testenv.Real(t, "needs a remote cache from its registry")
 	bucktest.Need(t)
-	address := remoteCache(t)
-	root := bucktest.Root(t)
-	data, err := os.ReadFile(filepath.Join(root, "examples", "remote", "bazel-remote.buckconfig"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := strings.ReplaceAll(string(data), "localhost:9092", address)
-	if strings.Count(config, address) != 3 {
-		t.Fatalf("the example does not name localhost:9092 three times:\n%s", data)
-	}
+	config := cacheConfig(t)
 	checkout := func(where string) *bucktest.Project {
 		dir := filepath.Join(t.TempDir(), where)
 		bucktest.CopyRepo(t, dir)
@@ -58,19 +49,7 @@ func TestRemoteCache(t *testing.T) {
 	t.Setenv("BUCK2", bucktest.Find())
 	t.Setenv("PATH", filepath.Join(second.Dir, "nothing"))
 	second.Must(targets...)
-	again := executors(t, second)
-	for category, by := range again {
-		for executor, n := range by {
-			if executor != "Cache" {
-				t.Errorf("the second checkout ran %s %d times (%s), expected the cache alone", category, n, executor)
-			}
-		}
-	}
-	for _, category := range []string{"protoc_generate", "fetch_plugin"} {
-		if again[category]["Cache"] == 0 {
-			t.Errorf("no %s came from the cache: %v", category, again)
-		}
-	}
+	expectCached(t, second, "protoc_generate", "fetch_plugin")
 
 	bucktest.Write(t, second.Dir, map[string]string{"examples/typescript/shop.proto": read(t, filepath.Join(second.Dir, "examples/typescript/shop.proto")) + "\nmessage Added {}\n"})
 	second.Must(targets...)
@@ -83,6 +62,64 @@ func TestRemoteCache(t *testing.T) {
 	if len(ran) > 0 {
 		t.Errorf("a changed .proto file ran %v", ran)
 	}
+}
+
+// With the same configuration, and the libraries of generated code in the lock, nothing of
+// a server and a client in Python and in Java is left to compile in a second checkout.
+func TestRemoteCacheCompiled(t *testing.T) {
+	dir := repository(t, "grpc", "g++", "python3", "javac", "jar", "java")
+	bucktest.Write(t, dir, map[string]string{".buckconfig.local": cacheConfig(t)})
+	elsewhere := filepath.Join(t.TempDir(), "second", "elsewhere")
+	if err := os.CopyFS(elsewhere, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	targets := []string{"build", "//python:server", "//python:client", "//java:server", "//java:client"}
+	first := bucktest.Open(t, dir, "v2")
+	first.Must(targets...)
+	if ran := executors(t, first); ran["javac_and_jar"]["Local"] == 0 || ran["par"]["Local"] == 0 {
+		t.Fatalf("the first checkout compiled nothing itself: %v", ran)
+	}
+
+	// Its daemon finds git, which takes this repository, and no compiler.
+	second, programs := bucktest.Open(t, elsewhere, "v2"), t.TempDir()
+	if err := os.Symlink(testenv.Program(t, "git"), filepath.Join(programs, "git")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("BUCK2", bucktest.Find())
+	t.Setenv("PATH", programs)
+	second.Must(targets...)
+	expectCached(t, second, "protoc_generate", "fetch_plugin", "javac_and_jar", "fat_jar", "par", "py_source_manifest")
+}
+
+// expectCached expects that all that the last command of a project did came from the
+// cache, some categories of actions among it.
+func expectCached(t *testing.T, p *bucktest.Project, categories ...string) {
+	t.Helper()
+	ran := executors(t, p)
+	for category, by := range ran {
+		for executor, n := range by {
+			if executor != "Cache" {
+				t.Errorf("the second checkout ran %s %d times (%s), expected the cache alone", category, n, executor)
+			}
+		}
+	}
+	for _, category := range categories {
+		if ran[category]["Cache"] == 0 {
+			t.Errorf("no %s came from the cache: %v", category, ran)
+		}
+	}
+}
+
+// cacheConfig is the configuration of examples/remote for a cache that is started for the test.
+func cacheConfig(t *testing.T) string {
+	t.Helper()
+	address := remoteCache(t)
+	data := read(t, filepath.Join(bucktest.Root(t), "examples", "remote", "bazel-remote.buckconfig"))
+	config := strings.ReplaceAll(data, "localhost:9092", address)
+	if strings.Count(config, address) != 3 {
+		t.Fatalf("the example does not name localhost:9092 three times:\n%s", data)
+	}
+	return config
 }
 
 // Every configuration of examples/remote gives the execution platform that it
@@ -181,6 +218,7 @@ instances:
     storages: [!lru-storage &cas {size: 4gb}]
     caches: [!lru-action-cache &results {storage: *cas, max-cached-refs: 4096, allow-updates: true}]
     services: [!cas {storage: *cas}, !bytestream {storage: *cas}, !action-cache {cache: *results}]
+thread-pool-size: 200 # also how many requests it answers at a time; others it refuses
 `, address)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -201,7 +239,7 @@ instances:
 		cmd.Process.Kill()
 		<-ended
 	})
-	for range 300 {
+	for range 1200 {
 		if conn, err := net.Dial("tcp", address); err == nil {
 			conn.Close()
 			return address

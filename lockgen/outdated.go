@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
@@ -24,8 +25,9 @@ var outdatedVerb = &cli.Verb[program]{
 	Long: `One line for each entry of plugins.toml that is not at the newest version: the
 locked version, the newest version that the entry and [policy] allow, the newest
 of all, and the reason why it is held back. It asks the sources, and downloads
-or writes nothing. RUN is the command that updates the entry; if there is none,
-[policy] or the publisher holds it back.
+or writes nothing. RUN is the command that updates the entry, with what has to
+move with it; if there is none, [policy], the publisher or another entry holds
+it back.
 
 --catalogue lists the plugins of the catalogue that no source has a version of,
 or whose sources do not answer, for maintainers of the catalogue: then it ends
@@ -69,6 +71,7 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 	for i, a := range ages {
 		ages[i].Run = command(a, len(m.Plugins[a.Name].Versions) > 1)
 	}
+	together(ages, old)
 	if p.ui.JSON {
 		return p.agesData(ages, err)
 	}
@@ -185,6 +188,58 @@ func command(a resolve.Age, several bool) string {
 		return "lockgen upgrade --latest '" + a.Name + "@" + a.Asked + "'"
 	}
 	return "lockgen upgrade --latest " + a.Name
+}
+
+// together gives what only moves in one step the command that moves all of it: the exact
+// version of a runtime, and a plugin whose newer code it does not run. A newer version of
+// the runtime that does not run the locked code is held back by that plugin.
+func together(ages []resolve.Age, l *lock.Lock) {
+	at := map[string]*resolve.Age{}
+	for i := range ages {
+		at[ages[i].Name] = &ages[i]
+	}
+	with := map[string]string{} // runtimes that wait for a plugin
+	for i := range ages {
+		r := &ages[i]
+		language, name, ok := lock.RuntimeName(r.Name)
+		v := l.Plugins[r.Name][r.Locked]
+		if !ok || r.Asked != r.Locked || v == nil {
+			continue
+		}
+		known, _ := catalog.Builtin().Runtime(language, name)
+		alone := false // a newer version runs the locked code
+		for j := range r.Held {
+			held := &r.Held[j]
+			for _, spec := range v.Fits {
+				if plugin, of, _ := strings.Cut(spec, "@"); !plan.Runs(known, v.Source, held.Version, plugin, of) {
+					held.Why = "does not run the code of " + plugin + " " + of
+				}
+			}
+			alone = alone || held.Why == "not in "+r.Asked
+		}
+		if !alone {
+			r.Run = ""
+		}
+		for _, f := range known.Fits {
+			p := at[f.Plugin]
+			if p == nil || p.Run == "" {
+				continue
+			}
+			newer := p.Latest
+			if p.Locked != p.Allowed {
+				newer = p.Allowed
+			}
+			if !plan.Runs(known, v.Source, r.Locked, p.Name, newer) {
+				p.Run = strings.Replace(p.Run, "lockgen update ", "lockgen upgrade ", 1) + " " + r.Name
+				with[r.Name] = p.Name
+			}
+		}
+	}
+	for name, plugin := range with {
+		if r := at[name]; r.Run == "" {
+			r.Run = at[plugin].Run
+		}
+	}
 }
 
 func orDash(s string) string {

@@ -106,6 +106,21 @@ func TestRuntimesJava(t *testing.T) {
 	p.ok("update", "protoc@31.1", "--no-smoke")
 	locked("4.36.2", "1.76.0", "1.0")
 	p.ok("check")
+	for _, tt := range []struct {
+		protoc, runtimes string
+		class            fault.Class
+		says             string
+	}{
+		{"25.1", `"protobuf-java", "grpc"`, fault.Lock, "runtimes/java/protobuf-java latest: is in plugins.toml, but no matching version is locked"},
+		{"30.2", `"protobuf-java==4.30.1", "grpc"`, fault.Usage, "protobuf-java 4.30.1 does not run the code of protoc 30.2"},
+		{"31.1", `"protobuf-java", "grpc"`, fault.OK, ""},
+	} {
+		if p.javaRuntimes(tt.protoc, tt.runtimes); tt.class == fault.OK {
+			p.ok("check")
+		} else {
+			p.fails(tt.class, []string{tt.says}, "check")
+		}
+	}
 	// Two protocs: one version for both, or none.
 	p.fails(fault.Usage, []string{"no protobuf-java runs the code of both protoc 31.1, which wants 4.31.1 or later, and protoc 25.1, which wants one before 4"}, "add", "protoc@25.1", "--no-smoke")
 	// By the command line, any library by its coordinates.

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
+	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
 )
 
 // typeScript writes a manifest with plugins of TypeScript, which are files here, and a
@@ -261,5 +265,72 @@ func TestRuntimesNPMRefused(t *testing.T) {
 	p.typeScript(nil, `"left==1.0.0"`)
 	if _, talk := p.ok("update", "--no-smoke"); !strings.Contains(talk, "left@1.0.0 is deprecated: use right") {
 		t.Error(talk)
+	}
+}
+
+// TestRuntimesTogether: outdated has one command for a plugin and the exact version of a
+// runtime that does not run its newer code, and this command moves both.
+func TestRuntimesTogether(t *testing.T) {
+	t.Parallel()
+	needNPM(t)
+	const es, library = "protoc-gen-es", "runtimes/typescript/bufbuild-protobuf"
+	for _, tt := range []struct {
+		asked, runtime string
+		rows           [][]string // the words of a line, RUN in one, and what holds the newest back
+		locked         [2]string  // of both, when all commands have run
+	}{
+		{"1.10.0", "==1.10.0", [][]string{
+			{es, "1.10.0", "1.10.0", "2.17.0", "lockgen upgrade --latest " + es + " " + library, "2.17.0: not in 1.10.0 (and 1 more)"},
+			{library, "1.10.0", "1.10.0", "2.18.0", "lockgen upgrade --latest " + es + " " + library, "2.18.0: does not run the code of protoc-gen-es 1.10.0 (and 2 more)"},
+		}, [2]string{"2.17.0", "2.18.0"}},
+		{"^2", "==2.16.0", [][]string{
+			{es, "2.16.0", "2.17.0", "2.17.0", "lockgen upgrade " + es + " " + library},
+			{library, "2.16.0", "2.16.0", "2.18.0", "lockgen upgrade --latest " + library, "2.18.0: not in 2.16.0 (and 1 more)"},
+		}, [2]string{"2.17.0", "2.18.0"}},
+		{"1.10.0", "", [][]string{
+			{es, "1.10.0", "1.10.0", "2.17.0", "lockgen upgrade --latest " + es, "2.17.0: not in 1.10.0 (and 1 more)"},
+			{library, "1.10.0", "1.10.0", "2.18.0", "-", "2.18.0: not in >=1.10.0 <2, which is what fits protoc-gen-es 1.10.0 (and 2 more)"},
+		}, [2]string{"2.17.0", "2.18.0"}},
+	} {
+		p := newBase(t)
+		plugin := func(version string) {
+			p.server.Package(fake.Package{Name: "@bufbuild/protoc-gen-es", Version: version, Manifest: map[string]any{"bin": map[string]any{es: "./" + es}}, Files: map[string]string{es: "#!/usr/bin/env node\n// " + version + "\n"}})
+		}
+		for _, version := range []string{"1.10.0", "2.16.0", "2.17.0", "2.18.0"} {
+			p.server.Package(fake.Package{Name: "@bufbuild/protobuf", Version: version, Files: map[string]string{"index.js": version}})
+		}
+		plugin("1.10.0")
+		plugin("2.16.0")
+		p.manifest(baseEntries + es + " = \"" + tt.asked + "\"\n\n[runtimes]\ntypescript = [\"@bufbuild/protobuf" + tt.runtime + "\"]\n")
+		p.ok("update", "--no-smoke")
+		plugin("2.17.0")
+		out, _ := p.ok("outdated", "--json")
+		var rows struct{ Entries []resolve.Age }
+		if err := json.Unmarshal([]byte(out), &rows); err != nil {
+			t.Fatal(err)
+		}
+		var got [][]string
+		for _, a := range rows.Entries {
+			if a.Name == es || a.Name == library {
+				row := []string{a.Name, a.Locked, a.Allowed, a.Latest, cmp.Or(a.Run, "-"), a.Why()}
+				if row[5] == "" {
+					row = row[:5]
+				}
+				got = append(got, row)
+			}
+		}
+		if !reflect.DeepEqual(got, tt.rows) {
+			t.Errorf("%s and %q:\n%q, want\n%q", tt.asked, tt.runtime, got, tt.rows)
+		}
+		for _, row := range got {
+			if row[4] != "-" {
+				p.ok(append(strings.Fields(row[4])[1:], "--no-smoke")...)
+			}
+		}
+		for i, name := range []string{es, library} {
+			if versions := slices.Collect(maps.Keys(p.locked().Plugins[name])); !slices.Equal(versions, tt.locked[i:i+1]) {
+				t.Errorf("%s and %q: %s is locked as %q", tt.asked, tt.runtime, name, versions)
+			}
+		}
 	}
 }

@@ -196,6 +196,21 @@ func (w *Want) Fit(others []*Want) error {
 	return err
 }
 
+// Runs reports whether a version of a library, from a kind of source, runs the code of a
+// version of a plugin, as far as anything is known of it.
+func Runs(r catalog.Runtime, kind, version, plugin, of string) bool {
+	for _, f := range r.Fits {
+		if f.Plugin != plugin {
+			continue
+		}
+		least, below, err := f.Bounds(of)
+		if err != nil || least != "" && (CompareVersions(kind, version, least) < 0 || CompareVersions(kind, version, below) >= 0) {
+			return false
+		}
+	}
+	return true
+}
+
 // Range is what the version of w has to be in.
 func (w *Want) Range() string {
 	if w.Language != "" && w.Ranged && len(w.Fits) > 0 {
