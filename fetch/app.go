@@ -31,6 +31,7 @@ type app struct {
 	loginShell string          // the name of the user's shell
 	policy     manifest.Policy // likewise; what may be downloaded
 
+	timeouts  remote.Timeouts // of tests; zero for the usual ones
 	store     *store.Store
 	host      lock.Platform
 	installer *install.Installer
@@ -74,6 +75,7 @@ func (a *app) newOrigins() *origin.Origins {
 		Remote: remote.Options{
 			Offline:    a.opts.offline,
 			UserAgent:  "buck2-protobuf-fetch",
+			Timeouts:   a.timeouts,
 			Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
 			Credential: remote.Netrc(os.Getenv),
 		},

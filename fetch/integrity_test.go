@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
@@ -26,12 +27,15 @@ type served struct {
 	plugin string
 	path   string
 	body   []byte
-	fault  func(path string, faults ...fake.Fault)
+	server *fake.Server
 
 	compares string // "files" where the lock has the hash of what is in the file, too
 
 	kept *app // a run of fetch that goes on; nil before it began
 }
+
+// fault makes a path of the registry misbehave.
+func (s *served) fault(path string, faults ...fake.Fault) { s.server.Fault(path, faults...) }
 
 // goByFetch is the kind of Go modules that fetch downloads itself, from the proxy of
 // [registries]: for others it starts Go.
@@ -62,20 +66,33 @@ func (s *served) get(kind string, n int) (status int, stdout, stderr string) {
 		return s.fetch("get", s.plugin)
 	}
 	if s.kept == nil {
-		var none bytes.Buffer
-		s.kept = &app{ui: ui.New("fetch", &none, &none), env: func(string) string { return "" }}
-		s.kept.opts.cacheDir, s.kept.opts.nodeManager, s.kept.opts.lock = s.cache, "none", filepath.Join(s.dir, lock.FileName)
-		if err := errors.Join(s.kept.open(), s.kept.readManifest(s.kept.opts.lock)); err != nil {
-			s.Fatal(err)
-		}
+		s.kept = s.newApp(remote.Timeouts{})
 		s.Cleanup(s.kept.store.Release)
 	}
+	return s.getBy(s.kept)
+}
+
+// newApp is a run of fetch that goes on.
+func (s *served) newApp(timeouts remote.Timeouts) *app {
+	s.Helper()
+	var none bytes.Buffer
+	a := &app{ui: ui.New("fetch", &none, &none), env: func(string) string { return "" }, timeouts: timeouts}
+	a.opts.cacheDir, a.opts.nodeManager, a.opts.lock = s.cache, "none", filepath.Join(s.dir, lock.FileName)
+	if err := errors.Join(a.open(), a.readManifest(a.opts.lock)); err != nil {
+		s.Fatal(err)
+	}
+	return a
+}
+
+// getBy is fetch get of the plugin by a run that goes on.
+func (s *served) getBy(a *app) (status int, stdout, stderr string) {
+	s.Helper()
 	name, version, _, err := s.lock.Find(s.plugin)
 	if err != nil {
 		s.Fatal(err)
 	}
 	var out, talk bytes.Buffer
-	p, _, err := s.kept.installer.Program(s.Context(), s.lock.Entry(name, version), s.kept.host.Name)
+	p, _, err := a.installer.Program(s.Context(), s.lock.Entry(name, version), a.host.Name)
 	if err == nil {
 		out.WriteString(p.Path + "\n")
 	}
@@ -88,16 +105,16 @@ func kindsServed() map[string]func(t *testing.T) served {
 		lock.HTTP: func(t *testing.T) served {
 			w := newWorld(t)
 			const path = "/files/packed.tar.gz"
-			return served{w, "packed", path, w.bodyOf(path), w.registry.Fault, "", nil}
+			return served{w, "packed", path, w.bodyOf(path), w.registry, "", nil}
 		},
 		lock.NPM: func(t *testing.T) served {
 			w := newWorld(t)
 			a := w.tarballs["node_modules/@acme/lib"]
-			return served{w, "script", a.Path, a.Body, w.registry.Fault, "", nil}
+			return served{w, "script", a.Path, a.Body, w.registry, "", nil}
 		},
 		lock.Pip: func(t *testing.T) served {
 			w := newWorld(t)
-			return served{w, "tool", w.wheel.Path, w.wheel.Body, w.registry.Fault, "", nil}
+			return served{w, "tool", w.wheel.Path, w.wheel.Body, w.registry, "", nil}
 		},
 		lock.Maven: func(t *testing.T) served {
 			w := newWorld(t)
@@ -109,7 +126,7 @@ func kindsServed() map[string]func(t *testing.T) served {
 				map[string]lock.File{key: {Name: "com.acme:acme", Version: "4.1"}})
 			w.registries = "maven = \"" + w.registry.URL + fake.MavenRoot + "\"\n"
 			w.write()
-			return served{w, "acme", dir + "acme-4.1-linux-x86_64.exe", program, w.registry.Fault, "", nil}
+			return served{w, "acme", dir + "acme-4.1-linux-x86_64.exe", program, w.registry, "", nil}
 		},
 		lock.OCI: func(t *testing.T) served {
 			w := newWorld(t)
@@ -121,24 +138,24 @@ func kindsServed() map[string]func(t *testing.T) served {
 				map[string]fake.Artifact{"lint.tar.gz": {Body: body, Size: int64(len(body)), SHA256: sum256(body)}},
 				map[string]lock.File{"lint.tar.gz": {Version: "v1.4.0", Archive: "tar.gz", Manifest: digest}})
 			w.write()
-			return served{w, "lint", "/v2/acme/tool/blobs/" + d["digest"].(string), body, o.Fault, "", nil}
+			return served{w, "lint", "/v2/acme/tool/blobs/" + d["digest"].(string), body, o.Server, "", nil}
 		},
 		lock.Cargo: func(t *testing.T) served {
 			w := newCargoWorld(t)
 			a := w.registry.Crate(cargoLeaf)
-			return served{w, "crab", a.Path, a.Body, w.registry.Fault, "", nil}
+			return served{w, "crab", a.Path, a.Body, w.registry, "", nil}
 		},
 		lock.Go: func(t *testing.T) served {
 			w := newGoWorld(t)
 			a := w.registry.Module(goDep)
-			return served{w, "plug", a.Path, a.Body, w.registry.Fault, "files", nil}
+			return served{w, "plug", a.Path, a.Body, w.registry, "files", nil}
 		},
 		goByFetch: func(t *testing.T) served {
 			w := newGoWorld(t)
 			w.registries = "go = \"" + w.registry.GoProxy() + "\"\n"
 			w.write()
 			a := w.registry.Module(goDep)
-			return served{w, "plug", a.Path, a.Body, w.registry.Fault, "files", nil}
+			return served{w, "plug", a.Path, a.Body, w.registry, "files", nil}
 		},
 	}
 }

@@ -55,6 +55,7 @@ type stand struct {
 	withdraws string
 	// class has the classes that differ from the table's.
 	class map[string]fault.Class
+	log   *fake.Server // the checksum database, of Go
 
 	once sync.Once
 	lock string // of base
@@ -430,7 +431,7 @@ var goVersion = sync.OnceValues(func() (string, error) {
 func goStand(log *fake.Server) *stand {
 	const module = "example.com/tool"
 	return &stand{
-		kind: lock.Go, slow: true, need: func(t *testing.T) {
+		kind: lock.Go, slow: true, log: log, need: func(t *testing.T) {
 			testenv.Real(t, "it starts go")
 			if _, err := goVersion(); err != nil {
 				t.Skipf("no go that works: %v", err)

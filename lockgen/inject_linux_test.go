@@ -108,7 +108,7 @@ func TestInjectedFaults(t *testing.T) {
 					bad("one file is changed, the other is not")
 				}
 				again := with(p)[4:]
-				if command.name == "remove" && now[0] == after[0] {
+				if command.name == "remove" && now == after {
 					again = []string{"update"} // nothing is left to remove
 				}
 				if status, _, talk := p.run(again...); status != 0 {

@@ -171,3 +171,24 @@ func TestClash(t *testing.T) {
 		t.Errorf("%s", talk)
 	}
 }
+
+// TestRemoveAgain: a remove that ended between its two files does the rest when it is
+// run again. What neither asks for, or a range still does, is refused as before.
+func TestRemoveAgain(t *testing.T) {
+	t.Parallel()
+	p := five(t)
+	before := p.read("plugins.lock.toml")
+	args := []string{"remove", "ts-proto", "protoc-gen-ts@0.8.7", "protoc-gen-es"} // and node, which only they need
+	p.write("plugins.toml", strings.Split(p.read("plugins.toml"), "[bundles]")[0])
+	p.ok(args...)
+	manifest, locked := p.read("plugins.toml"), p.read("plugins.lock.toml")
+	p.write("plugins.lock.toml", before)
+	_, talk := p.ok(args...)
+	says(t, talk, "dropped node 24.19.0", "dropped protoc-gen-es", "dropped protoc-gen-ts 0.8.7", "dropped ts-proto")
+	if p.read("plugins.toml") != manifest || p.read("plugins.lock.toml") != locked {
+		t.Errorf("it left\n%s\n%s", p.read("plugins.toml"), p.read("plugins.lock.toml"))
+	}
+	p.fails(fault.Usage, []string{"does not ask for ts-proto"}, args...)
+	p.write("plugins.toml", strings.Replace(manifest, `"30.2"`, `"^30"`, 1))
+	p.fails(fault.Usage, []string{"does not ask for protoc@30.2"}, "remove", "protoc@30.2")
+}

@@ -251,6 +251,9 @@ func (x *Index) run(ctx context.Context, title, folder string, args ...string) e
 	case x.reach.token == "" && strings.Contains(exit.Raw, "no token found"):
 		return x.reach.noToken()
 	}
+	if err != nil && x.reach.index != "" && !strings.Contains(err.Error(), "://") { // of some faults cargo does not say it
+		err = fmt.Errorf("the registry %s: %w", redact.URL(x.reach.index), err)
+	}
 	return err
 }
 

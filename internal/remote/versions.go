@@ -92,6 +92,9 @@ func (c *Client) NPMVersions(ctx context.Context, registry, name string) (releas
 	if err := json.Unmarshal(body, &doc); err != nil {
 		return nil, "", badDocument(redact.URL(address), err)
 	}
+	if doc.Versions == nil && doc.Time == nil { // of what was unpublished, the times are left
+		return nil, "", badDocument(redact.URL(address), errors.New("versions is missing"))
+	}
 	for version, v := range doc.Versions {
 		r := Release{Version: version, Digest: v.Dist.Integrity}
 		if s, ok := doc.Time[version].(string); ok {

@@ -57,7 +57,7 @@ func TestVersions(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) || fault.Of(err) != fault.Upstream {
 		t.Error(err)
 	}
-	for _, body := range []string{"[]", "{", `{"versions": 1}`, `{"versions": {"1.0.0": 7}}`} {
+	for _, body := range []string{"null", "[]", "{", `{"versions": 1}`, `{"versions": {"1.0.0": 7}}`} {
 		s.Fault("/@x/a", fake.Answer("application/json", body))
 		if _, _, err := c.NPMVersions(t.Context(), s.URL, "@x/a"); fault.Of(err) != fault.Upstream {
 			t.Errorf("%s: %v", body, err)

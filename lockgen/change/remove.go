@@ -21,7 +21,7 @@ import (
 // together with what only they needed.
 func (r *Run) Remove(ctx context.Context, args []string) error {
 	return r.change(ctx, change{edit: func(_ context.Context, c *change, data []byte, o resolve.Options) ([]byte, error) {
-		g := &removing{Run: r, c: c, data: data}
+		g := &removing{Run: r, c: c, data: data, old: o.Old}
 		c.removed, c.said = nil, nil
 		for _, spec := range args {
 			if err := g.remove(spec); err != nil {
@@ -39,14 +39,16 @@ func (r *Run) Remove(ctx context.Context, args []string) error {
 type removing struct {
 	*Run
 	c    *change
-	data []byte // the manifest so far
+	data []byte     // the manifest so far
+	old  *lock.Lock // nil for none
 }
 
 func (r *removing) say(format string, args ...any) {
 	r.c.said = append(r.c.said, fmt.Sprintf(format, args...))
 }
 
-// remove removes NAME or NAME@VERSION from the manifest.
+// remove removes NAME or NAME@VERSION from the manifest. What only the lock has is
+// left of a run that was interrupted: it goes from there.
 func (r *removing) remove(spec string) error {
 	name, version, exact := lock.CutSpec(spec)
 	if exact && version == "" {
@@ -54,12 +56,46 @@ func (r *removing) remove(spec string) error {
 	}
 	data, said, err := edit.RemoveVersion(r.Manifest, r.data, name, version)
 	if err != nil {
+		left := r.onlyLocked(name, version)
+		for _, version := range left {
+			r.c.removed = append(r.c.removed, name+"@"+version)
+			v := r.old.Plugins[name][version]
+			for _, need := range []string{v.Runtime, v.Toolchain} {
+				name, version, _ := lock.CutSpec(need)
+				if need != "" && len(r.onlyLocked(name, version)) > 0 && !slices.Contains(r.c.removed, need) {
+					r.c.removed = append(r.c.removed, need)
+				}
+			}
+		}
+		if len(left) > 0 {
+			return nil
+		}
 		return err
 	}
 	r.data = data
 	r.c.said = append(r.c.said, said...)
 	r.c.removed = append(r.c.removed, spec)
 	return nil
+}
+
+// onlyLocked returns the versions of a plugin that the lock has and the manifest does
+// not ask for: all of them for "", else at most the one.
+func (r *removing) onlyLocked(name, version string) (left []string) {
+	m, err := manifest.Parse(r.Manifest, r.data)
+	if err != nil || r.old == nil {
+		return nil
+	}
+	wants, err := plan.Wants(m, r.old)
+	if err != nil {
+		return nil
+	}
+	for _, locked := range slices.Sorted(maps.Keys(r.old.Plugins[name])) {
+		wanted := slices.ContainsFunc(wants, func(w *plan.Want) bool { return w.Name == name && w.Version == locked })
+		if !wanted && (version == "" || version == locked) {
+			left = append(left, locked)
+		}
+	}
+	return left
 }
 
 // dropNeeds removes what only the removed plugins needed. before is the text

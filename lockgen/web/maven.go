@@ -26,6 +26,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/maven"
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/origin"
+	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
@@ -66,6 +67,15 @@ func (s *mavenSource) document(ctx context.Context, path string) ([]byte, error)
 	return s.documents.Do(path, func() ([]byte, error) { return s.Document(ctx, path, maven.MaxDocument) })
 }
 
+// place returns where a file of the repositories is, for messages: its URL, or its path
+// in each of several.
+func (s *mavenSource) place(path string) string {
+	if len(s.Repositories) != 1 {
+		return path
+	}
+	return redact.URL(strings.TrimSuffix(s.Repositories[0].URL, "/") + "/" + path)
+}
+
 func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.Platform) (*source.Resolution, error) {
 	own := w.Artifact(lock.Platforms[0])
 	if maven.Snapshot(own.Version) {
@@ -73,7 +83,9 @@ func (s *mavenSource) Resolve(ctx context.Context, w *plan.Want, platforms []loc
 	}
 	pom, err := s.document(ctx, own.POM().Path())
 	if err == nil {
-		err = maven.CheckPOM(own, pom)
+		if err = maven.CheckPOM(own, pom); err != nil {
+			err = fmt.Errorf("%s: %w", s.place(own.POM().Path()), err)
+		}
 	}
 	if errors.Is(err, fs.ErrNotExist) && w.RuntimeName == "" && w.Language == "" {
 		// Programs have no dependencies. So, like mvn, lockgen accepts a program
@@ -411,7 +423,7 @@ func (s *mavenSource) metadata(ctx context.Context, w *plan.Want) (*maven.Metada
 		}
 		m, err := maven.ParseMetadata(pkg, body)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", redact.URL(at), err)
 		}
 		found = true
 		for _, v := range m.Versions {
@@ -425,7 +437,7 @@ func (s *mavenSource) metadata(ctx context.Context, w *plan.Want) (*maven.Metada
 	}
 	if !found {
 		return nil, fault.Missingf(fault.Upstream, "is it GROUP:ARTIFACT as its publisher writes it? another repository is named by [registries] maven of plugins.toml, or by settings.xml of mvn",
-			"no repository has a list of the versions of %s", pkg)
+			"no repository has a list of the versions of %s, %s", pkg, s.place(maven.MetadataPath(pkg)))
 	}
 	return all, nil
 }

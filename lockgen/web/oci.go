@@ -62,6 +62,10 @@ func (s *ociSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 	if err != nil {
 		return nil, err
 	}
+	if len(tags) == 0 {
+		return nil, fault.Errorf(fault.Upstream, "ask the registry's operator; a version that you know needs no list: lockgen add "+w.Name+"@VERSION",
+			"%s: the registry lists no tags", w.PackageName())
+	}
 	var versions []string
 	for _, tag := range tags {
 		for _, p := range patterns {

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"cmp"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
+)
+
+// TestLies: each address that lockgen asks, to lock a plugin and to see what is new of
+// it, errs, stalls and lies in each of the ways of [fake.Lies]. Either that does not
+// matter, and the result is the one of honest servers, or lockgen fails in bounded
+// time, names the address, and keeps nothing. Which addresses there are, an honest
+// run shows.
+func TestLies(t *testing.T) {
+	t.Parallel()
+	for _, s := range stands(t) {
+		name := cmp.Or(s.name, s.kind)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if s.need != nil {
+				s.need(t)
+				testenv.OnlyFull(t, "a client starts for each; some are tried with http, github, maven and oci")
+			}
+			r := s.newRing(t)
+			r.timeouts = remote.Timeouts{Header: 300 * time.Millisecond, Stall: 300 * time.Millisecond, Document: 3 * time.Second, RetryWait: time.Millisecond, RetryAfter: 10 * time.Millisecond}
+			r.maxArtifact = 4 << 20
+			start := r.read("plugins.lock.toml")
+			locked, tried, held := "", 0, 0
+			for n, args := range [][]string{{"update"}, {"outdated"}, {"check", "--upstream"}} {
+				l := liar{ring: r, start: start, args: args}
+				l.before()
+				l.out, _ = r.ok(args...)
+				if n == 0 {
+					locked = r.read("plugins.lock.toml")
+				}
+				l.locked = locked
+				for i, at := range l.asked() {
+					for j, lie := range fake.Lies() {
+						if !testenv.Full() && (i+j)%12 != 0 {
+							continue
+						}
+						if tried++; l.bears(at, lie) {
+							held++
+						}
+					}
+				}
+				start = locked // what is new is asked of what is locked
+			}
+			testenv.Held(t, "a server errs, stalls or lies at lock time, at each address that is asked: no matter, or the right class and the address, nothing kept", name, tried, held)
+		})
+	}
+}
+
+// A liar is a ring in which one of the addresses that a command asks may lie.
+type liar struct {
+	*ring
+	args          []string
+	start, locked string // the lock before, and after an honest update
+	out           string // what the command then prints
+}
+
+// An address is one that was asked for.
+type address struct {
+	server *fake.Server
+	path   string
+}
+
+func (l *liar) servers() []*fake.Server {
+	if l.stand.log != nil {
+		return []*fake.Server{l.server, l.stand.log}
+	}
+	return []*fake.Server{l.server}
+}
+
+// asked lists what was asked since before, in the order of the first requests.
+func (l *liar) asked() (list []address) {
+	for _, s := range l.servers() {
+		for _, r := range s.Requests("") {
+			if at := (address{s, r.Path}); !slices.Contains(list, at) {
+				list = append(list, at)
+			}
+		}
+	}
+	return list
+}
+
+// before brings the place into the state in which the command has work.
+func (l *liar) before() {
+	l.t.Helper()
+	if l.start == "" {
+		if err := os.RemoveAll(l.path("plugins.lock.toml")); err != nil {
+			l.t.Fatal(err)
+		}
+	} else {
+		l.write("plugins.lock.toml", l.start)
+	}
+	if l.args[0] == "update" { // the others ask anyway
+		if err := os.RemoveAll(l.cache); err != nil {
+			l.t.Fatal(err)
+		}
+		l.keepGoBuild()
+	}
+	for _, s := range l.servers() {
+		s.Forget()
+	}
+}
+
+// bears reports whether the command bears a lie.
+func (l *liar) bears(at address, lie fake.Lie) (held bool) {
+	l.t.Helper()
+	l.before()
+	manifest := l.read("plugins.toml")
+	at.server.Fault(at.path, lie.Fault)
+	defer at.server.Fault(at.path)
+	begin := time.Now()
+	status, stdout, stderr := l.run(l.args...)
+	text := stdout + stderr
+	held = true
+	bad := func(what string) {
+		l.t.Errorf("lockgen %s, %s in the place of %s: %s\nexit %d after %s\n%s", strings.Join(l.args, " "), lie.Name, at.path, what, status, time.Since(begin), text)
+		held = false
+	}
+	update := l.args[0] == "update"
+	switch class := fault.Class(status); class {
+	case fault.OK:
+		switch now := l.read("plugins.lock.toml"); {
+		case !update && stdout == l.out || now == l.locked && update:
+		case update && (lie.Name == "403" || lie.Name == "404" || lie.Name == "410") && bytesOf(now) == bytesOf(l.locked): // evidence may not be there
+		default:
+			bad("taken for the truth")
+		}
+	case fault.Upstream, fault.Integrity, fault.Policy:
+		if class == fault.Policy && lie.Class != fault.Policy {
+			bad("no rule was broken")
+		}
+		if !names(text, at) {
+			bad("the address is not named")
+		}
+		l.asBefore(manifest, l.start)
+	case fault.Machine:
+		if lie.Name != "401" || !strings.Contains(text, "cargo login") {
+			bad("the wrong class")
+		}
+	default:
+		bad("the wrong class")
+	}
+	if n := at.server.Count(at.path); n == 0 || n > 64 {
+		bad("asked too often, or never")
+	}
+	if time.Since(begin) > 2*time.Minute {
+		bad("too long")
+	}
+	if name := l.damaged(); name != "" {
+		bad("left in the cache: " + name)
+	}
+	return held
+}
+
+// bytesOf returns the lines of a lock that say which bytes are locked.
+func bytesOf(locked string) (lines string) {
+	for line := range strings.Lines(locked) {
+		if strings.Contains(line, "sha256 = ") || strings.Contains(line, "tree = ") {
+			lines += line
+		}
+	}
+	return lines
+}
+
+// names reports whether a message has an address, as it is or as a URL or an OCI
+// reference has it, or the file that it ends in.
+func names(text string, at address) bool {
+	if repository, _, ok := strings.Cut(strings.TrimPrefix(at.path, "/v2"), "/tags/"); ok && strings.Contains(text, strings.TrimPrefix(at.server.URL, "http://")+repository) {
+		return true
+	}
+	escaped := (&url.URL{Path: at.path}).EscapedPath()
+	return strings.Contains(text, at.path) || strings.Contains(text, escaped) || strings.Contains(text, at.server.URL+path.Dir(at.path)) || strings.Contains(text, path.Base(at.path))
+}
+
+// damaged returns a file of the store that is not what its name says, or "".
+func (p *place) damaged() (found string) {
+	p.t.Helper()
+	err := filepath.WalkDir(filepath.Join(p.cache, "blobs", "sha256"), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		body, err := os.ReadFile(name)
+		if err == nil && hexSum(body) != filepath.Base(name) {
+			found = name
+		}
+		return err
+	})
+	if err != nil && !os.IsNotExist(err) {
+		p.t.Fatal(err)
+	}
+	return found
+}
+
+// TestCredentialsStay: what a registry is sent to prove who asks, no other host gets,
+// where an address leads there.
+func TestCredentialsStay(t *testing.T) {
+	t.Parallel()
+	for _, s := range stands(t) {
+		name := cmp.Or(s.name, s.kind)
+		if name != lock.HTTP && name != lock.Maven && name != "github" {
+			continue // their clients have their own: TestCargoToken, TestGoLogin, and others
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := s.newRing(t)
+			host, _, _ := strings.Cut(strings.TrimPrefix(r.server.URL, "http://"), ":")
+			r.write("netrc", "machine "+host+" login me password s3cret-canary\n")
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			update := func() (status int, text string) { // the whole program, with the variables of a user
+				cmd := exec.Command(self, "--manifest", r.path("plugins.toml"), "--lock", r.path("plugins.lock.toml"), "update")
+				cmd.Env = append(os.Environ(), asLockgen+"=1", "NETRC="+r.path("netrc"), "BUCK2_PROTOBUF_CACHE_DIR="+r.cache)
+				out, _ := cmd.CombinedOutput()
+				return cmd.ProcessState.ExitCode(), string(out)
+			}
+			var mu sync.Mutex
+			var got []string
+			asked := 0
+			other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+				mu.Lock()
+				asked++
+				got = append(got, append(q.Header["Authorization"], q.Header["Cookie"]...)...)
+				mu.Unlock()
+				answer, err := http.Get(strings.Replace(q.URL.Query().Get("at"), "elsewhere", r.server.URL, 1))
+				if err != nil {
+					w.WriteHeader(http.StatusBadGateway)
+					return
+				}
+				defer answer.Body.Close()
+				w.WriteHeader(answer.StatusCode)
+				_, _ = io.Copy(w, answer.Body)
+			}))
+			t.Cleanup(other.Close)
+			elsewhere := strings.Replace(other.URL, "127.0.0.1", "localhost", 1)
+			l := liar{ring: r, args: []string{"update"}}
+			l.before()
+			if status, text := update(); status != 0 {
+				t.Fatalf("exit %d\n%s", status, text)
+			}
+			l.locked = r.read("plugins.lock.toml")
+			asks := l.asked()
+			tried, held := 0, 0
+			for _, at := range asks {
+				l.before()
+				got, asked = nil, 0
+				// The other server is honest, and asks for what was asked for.
+				once := fake.Redirect(http.StatusTemporaryRedirect, elsewhere+"/?at="+url.QueryEscape("elsewhere"+at.path)).Once()
+				r.server.Fault(at.path, once)
+				status, text := update()
+				sent := slices.ContainsFunc(r.server.Requests(at.path), func(q fake.Request) bool { return q.Header.Get("Authorization") != "" })
+				r.server.Fault(at.path)
+				tried++
+				switch {
+				case len(got) > 0 || strings.Contains(text, "s3cret"):
+					t.Errorf("%s: the other host got %q\n%s", at.path, got, text)
+				case asked == 0 || !sent:
+					t.Errorf("%s: the other host was asked %d times, the credential sent to the right one: %t\n%s", at.path, asked, sent, text)
+				case status != 0 || r.read("plugins.lock.toml") != l.locked:
+					t.Errorf("%s: exit %d, or another lock\n%s", at.path, status, text)
+				default:
+					held++
+				}
+			}
+			testenv.Held(t, "an address of a registry leads to another host at lock time: the credential stays, the lock is the same", name, tried, held)
+		})
+	}
+}
