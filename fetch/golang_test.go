@@ -30,7 +30,7 @@ var (
 	goDep  = fake.Module{Path: "example.com/dep", Version: "v1.1.0", Files: map[string]string{"dep.go": "package dep\n\nconst Name = \"dep\"\n"}}
 	goPlug = fake.Module{Path: "example.com/Plug", Version: "v1.0.0", Files: map[string]string{
 		"go.mod":             "module example.com/Plug\n\ngo 1.21\n\nrequire example.com/dep v1.1.0\n",
-		"cmd/plug/main.go":   "package main\n\nimport (\n\t\"os\"\n\n\t\"example.com/dep\"\n)\n\nfunc main() { os.Stdout.WriteString(dep.Name + \"\\n\") }\n",
+		"cmd/plug/main.go":   "package main\n\nimport \"example.com/dep\"\n\nfunc main() { println(dep.Name) }\n",
 		"cmd/broken/main.go": "package main\n\nfunc main() { undefinedThing() }\n",
 	}}
 )
@@ -43,8 +43,9 @@ func goItself(t *testing.T) fake.Module {
 	}
 }
 
-// foreign is a platform that is nobody's who runs these tests.
-const foreign = "windows-aarch64"
+// foreign is a platform that is nobody's who runs these tests, and for which those of
+// lockgen compile as well.
+const foreign = "windows-x86_64"
 
 // newGoWorld adds plug 1.0.0 and its toolchain go 1.99.0. Go's build cache is
 // kept for the next run.
@@ -146,7 +147,7 @@ func TestGo(t *testing.T) {
 	runs := func(w *world) string {
 		t.Helper()
 		path := w.must("get", "plug")
-		out, err := exec.Command(path).Output()
+		out, err := exec.Command(path).CombinedOutput()
 		if err != nil || string(out) != "dep\n" {
 			t.Errorf("%s printed %q: %v", path, out, err)
 		}
