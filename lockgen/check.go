@@ -95,6 +95,9 @@ func runCheck(ctx context.Context, p *program, _ []string) error {
 	if p.ui.JSON {
 		return p.ui.Data(result)
 	}
+	if unsigned := plan.Unsigned(m, l); unsigned != "" {
+		p.ui.Warn("%s", unsigned)
+	}
 	p.ui.Say("%s matches %s (%s)", p.lock, p.manifest, plain.Count(change.Plugins(l), "plugin"))
 	return nil
 }

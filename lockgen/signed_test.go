@@ -165,3 +165,31 @@ func TestSigned(t *testing.T) {
 		})
 	}
 }
+
+// TestSignedLater: what was locked before there was trusted-root is not asked who signed
+// it, so check and update say the command that asks.
+func TestSignedLater(t *testing.T) {
+	t.Parallel()
+	r := gitHubStand().newRing(t)
+	r.locks()
+	a := signed.New(t)
+	r.attest(a, r.locked().Plugins["tool"]["1.2.0"].Files, signed.Workflow, provenance.Predicates[0], "")
+	r.write("roots.json", string(a.Root(false)))
+	r.write("plugins.toml", r.read("plugins.toml")+"\n[policy]\ntrusted-root = \"roots.json\"\n")
+	for _, command := range []string{"check", "update"} {
+		_, talk := r.ok(command)
+		says(t, talk, "no file in the lock has a signer", "lockgen update --all")
+	}
+	r.ok("update", "--all")
+	v := r.locked().Plugins["tool"]["1.2.0"]
+	for key, f := range v.Files {
+		if f.Signer == "" || v.Trust != "provenance" {
+			t.Errorf("%s: trust %s, signer %q", key, v.Trust, f.Signer)
+		}
+	}
+	for _, command := range []string{"check", "update"} {
+		if _, talk := r.ok(command); strings.Contains(talk, "signer") {
+			t.Errorf("%s says\n%s", command, talk)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package gotool
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -27,5 +28,11 @@ func TestExplain(t *testing.T) {
 		if err := (Config{}).explain(nil, "m@v1.0.0", text, ""); fault.Of(err) != want {
 			t.Errorf("%q is of class %v, want %v: %v", text, fault.Of(err), want, err)
 		}
+	}
+	// Where a proxy leads is not the proxy.
+	const place = "https://proxy.example.com/go/m/@v/v1.0.0.zip"
+	err := Config{Proxy: "https://proxy.example.com/go"}.explain(nil, "m@v1.0.0", `Get "http://elsewhere.invalid/x": no such host`, place)
+	if !strings.Contains(err.Error(), place) {
+		t.Errorf("the proxy is not named: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ package gotool
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -486,8 +487,8 @@ func (c Config) explain(err error, what, text, place string) error {
 		err = fault.Errorf(fault.Upstream, goHint, "%s", t.Lines())
 	}
 	from := what
-	if place != "" && !strings.Contains(err.Error(), "://") {
-		from = what + ", from " + place // of some faults Go does not say it
+	if place != "" && !c.names(err.Error()) {
+		from = what + ", from " + place // of some faults Go does not say it, of others only where the proxy leads
 	}
 	has := func(list ...string) bool {
 		return slices.ContainsFunc(list, func(s string) bool { return strings.Contains(text, s) })
@@ -527,6 +528,17 @@ func (c Config) explain(err error, what, text, place string) error {
 		return fault.Errorf(fault.Upstream, "try again later, or name another module proxy: [registries] go in plugins.toml, or GOPROXY", "go module %s: %w", what, err)
 	}
 	return fault.Errorf(fault.Upstream, fault.HintOr(err, goHint), "go module %s: %w", from, err)
+}
+
+// names reports whether a text has the host of a proxy, or of one that is a folder its
+// URL.
+func (c Config) names(text string) bool {
+	for _, proxy := range strings.FieldsFunc(c.Proxy, func(r rune) bool { return r == ',' || r == '|' }) {
+		if u, err := url.Parse(proxy); err == nil && strings.Contains(text, cmp.Or(u.Host, proxy)) {
+			return true
+		}
+	}
+	return false
 }
 
 // absent is an [fs.ErrNotExist] that does not say so: Go does, in its own words.

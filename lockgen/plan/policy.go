@@ -271,6 +271,24 @@ func packageOf(v *lock.Version, key string) string {
 	return v.Kind().Normal(name)
 }
 
+// Unsigned says, where [policy] has roots for signatures, that no file of a lock has a
+// signer, and how to ask for one: what was locked before was not asked. Else it is "".
+func Unsigned(m *manifest.Manifest, l *lock.Lock) string {
+	if m.Policy.TrustedRoot == "" {
+		return ""
+	}
+	for _, versions := range l.Plugins {
+		for _, v := range versions {
+			for _, f := range v.Files {
+				if f.Signer != "" {
+					return ""
+				}
+			}
+		}
+	}
+	return m.At("policy", "trusted-root") + ": no file in the lock has a signer; what was locked before there was trusted-root was not asked for one; to ask, run: lockgen update --all"
+}
+
 // originOf is whose a signer is: of a workflow the repository, else the signer. Two
 // releases of one publisher have one origin. It is "" where nobody vouches for one.
 func originOf(signer string) string {

@@ -88,6 +88,9 @@ func Update(ctx context.Context, m *manifest.Manifest, o Options) (*Outcome, err
 			return nil, err
 		}
 	}
+	if unsigned := plan.Unsigned(m, u.out.Lock); unsigned != "" && !o.All {
+		u.out.Notes = append(u.out.Notes, unsigned)
+	}
 	u.out.Downloaded = u.files.Count()
 	return u.out, nil
 }
