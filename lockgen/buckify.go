@@ -60,8 +60,7 @@ func runBuckify(ctx context.Context, p *program, args []string) error {
 	if p.check && p.dryRun {
 		return fault.Errorf(fault.Usage, "leave one of them out", "--check and --dry-run both write nothing")
 	}
-	debug.SetMemoryLimit(buckifyMemory)
-	defer debug.SetMemoryLimit(memory)
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(buckifyMemory))
 	o, err := buckify.InCell(args, func() (*manifest.Manifest, string, error) {
 		m, err := p.readManifest()
 		if p.manifestGiven == "" && errors.Is(err, fs.ErrNotExist) {
