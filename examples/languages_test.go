@@ -48,11 +48,17 @@ var samples = []sample{
 
 const prostCrate = "protoc-gen-prost-crate include_file=mod.rs,no_features"
 
+// compiles has the samples whose plugins fetch compiles, or whose program needs crates
+// that take minutes, with what each takes where nothing is compiled yet.
+var compiles = map[string]string{
+	"go": "a minute of processor", "rust": "two minutes of processor", "rust with serde": "two minutes of processor", "rust with tonic": "three minutes of processor",
+}
+
 // test runs a sample, but for those that are in the full suite alone.
 func (s sample) test(t *testing.T, do func(t *testing.T)) {
 	t.Run(s.name, func(t *testing.T) {
-		if strings.HasPrefix(s.name, "rust with ") {
-			testenv.OnlyFull(t, "its plugin and its crates take minutes to compile, and rust is compiled without them")
+		if cost := compiles[s.name]; cost != "" {
+			testenv.OnlyFull(t, "it takes "+cost+"; lockgen and fetch have tests that compile small programs in Go and Rust")
 		}
 		do(t)
 	})
