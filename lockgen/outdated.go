@@ -71,7 +71,9 @@ func runOutdated(ctx context.Context, p *program, _ []string) error {
 	for i, a := range ages {
 		ages[i].Run = command(a, len(m.Plugins[a.Name].Versions) > 1)
 	}
-	together(ages, old)
+	if old != nil { // else nothing is locked
+		together(ages, old)
+	}
 	if p.ui.JSON {
 		return p.agesData(ages, err)
 	}
