@@ -3,12 +3,14 @@ package main
 import (
 	"archive/zip"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/crate"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -112,8 +114,8 @@ func TestRuntimes(t *testing.T) {
 	w.fails(5, []string{pure}, install("pure-lib", "other.whl")...)
 }
 
-// TestRuntimesFiles: a library of Java is the locked jar, and one of Go the folder of its
-// module.
+// TestRuntimesFiles: a library of Java is the locked jar, one of Go the folder of its
+// module, and one of Rust that of its crate, if they are as the lock describes them.
 func TestRuntimesFiles(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -123,9 +125,11 @@ func TestRuntimesFiles(t *testing.T) {
 	w.registry.Module(module)
 	zip := module.Zip()
 	integrity, gomod := module.Sums()
+	made := w.registry.Crate(fake.Crate{Name: "lib", Version: "1.0.0", Files: map[string]string{"src/lib.rs": "//7", "build.rs": "fn main() {}"}})
+	described := func(s crate.Spec) map[string]lock.Folder { return map[string]lock.Folder{"lib-1.0.0": {Spec: s}} }
 	dir := t.TempDir()
 	registries := filepath.Join(dir, "registries.json")
-	if err := os.WriteFile(registries, []byte(`{"maven": "`+w.registry.URL+fake.MavenRoot+`", "go": "`+w.registry.GoProxy()+`"}`), 0o600); err != nil {
+	if err := os.WriteFile(registries, []byte(`{"maven": "`+w.registry.URL+fake.MavenRoot+`", "go": "`+w.registry.GoProxy()+`", "cargo": "`+w.registry.CrateIndex()+`"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -135,11 +139,20 @@ func TestRuntimesFiles(t *testing.T) {
 		v        *lock.Version
 		out      string // a file of the output
 		want     string
+		wrong    map[string]map[string]lock.Folder // descriptions, by what is said of them
 	}{
 		{"java", "com.acme/lib-1.0.jar", lock.File{Name: "com.acme:lib", Version: "1.0", SHA256: sum256(jar), Size: int64(len(jar))},
-			&lock.Version{Source: lock.Maven, Package: "com.acme:lib", Trust: "registry"}, "", string(jar)},
+			&lock.Version{Source: lock.Maven, Package: "com.acme:lib", Trust: "registry"}, "", string(jar), nil},
 		{"go", "example.com/lib@v1.0.0.zip", lock.File{Name: "example.com/lib", Version: "1.0.0", SHA256: sum256(zip), Size: int64(len(zip)), Integrity: integrity, GoMod: gomod},
-			&lock.Version{Source: lock.Go, Package: "example.com/lib", Trust: "registry", Folders: map[string]lock.Folder{"example.com/lib": {Files: []string{"lib.go"}}}}, "example.com/lib@v1.0.0/sub/data.bin", "7"},
+			&lock.Version{Source: lock.Go, Package: "example.com/lib", Trust: "registry", Folders: map[string]lock.Folder{"example.com/lib": {Files: []string{"lib.go"}}}}, "example.com/lib@v1.0.0/sub/data.bin", "7",
+			map[string]map[string]lock.Folder{"package example.com/lib neither compiles nor embeds sub/data.bin": {"example.com/lib": {Files: []string{"lib.go", "sub/data.bin"}}}}},
+		{"rust", made.Name, lock.File{Name: "lib", Version: "1.0.0", SHA256: made.SHA256, Size: made.Size},
+			&lock.Version{Source: lock.Cargo, Package: "lib", Trust: "registry", BuildScripts: []string{"lib-1.0.0"}, Folders: described(crate.Spec{Edition: "2021", Script: "build.rs"})}, "lib-1.0.0/src/lib.rs", "//7",
+			map[string]map[string]lock.Folder{
+				"crate lib-1.0.0 has no file root.rs, which the lock has":    described(crate.Spec{Edition: "2021", Root: "root.rs", Script: "build.rs"}),
+				"crate lib-1.0.0 has no file make.rs, which the lock has":    described(crate.Spec{Edition: "2021", Script: "make.rs"}),
+				"crate lib-1.0.0 is of edition 2021, and the lock says 2018": described(crate.Spec{Edition: "2018", Script: "build.rs"}),
+			}},
 	} {
 		tt.v.Language, tt.v.Files, tt.v.Platforms = tt.language, map[string]lock.File{tt.key: tt.file}, map[string]lock.Cell{}
 		for _, p := range lock.Platforms {
@@ -158,19 +171,20 @@ func TestRuntimesFiles(t *testing.T) {
 			t.Errorf("%s: %v", tt.language, err)
 		}
 		w.fails(2, []string{`has no library "x"`, "it has " + tt.key}, "install", "--entry", entry, "--registries", registries, "--library", "x", "--out", out+"-x")
-		if tt.v.Folders != nil { // other packages than those of the module
-			whole := tt.v.Folders
-			tt.v.Folders = map[string]lock.Folder{"example.com/lib": {Files: []string{"lib.go", "sub/data.bin"}}}
-			other, err := json.Marshal(&lock.Entry{Name: "runtimes/go/lib", Version: tt.file.Version, Locked: tt.v})
+		whole, n := tt.v.Folders, 0
+		for says, folders := range tt.wrong {
+			tt.v.Folders = folders
+			other, err := json.Marshal(&lock.Entry{Name: "runtimes/" + tt.language + "/lib", Version: tt.file.Version, Locked: tt.v})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if err := os.WriteFile(entry, other, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			w.fails(3, []string{"package example.com/lib neither compiles nor embeds sub/data.bin", "run: lockgen update runtimes/go/lib"}, "install", "--entry", entry, "--registries", registries, "--library", tt.key, "--out", out+"-packages")
-			tt.v.Folders = whole
+			n++
+			w.fails(3, []string{says, "run: lockgen update runtimes/" + tt.language + "/lib"}, "install", "--entry", entry, "--registries", registries, "--library", tt.key, "--out", fmt.Sprint(out, "-wrong-", n))
 		}
+		tt.v.Folders = whole
 		// Other bytes than the locked ones.
 		f := tt.file
 		f.SHA256 = sum256([]byte("other"))

@@ -76,6 +76,8 @@ func (p *place) publishGoRuntimes() {
 	publish("example.com/on-cgo", "1.0.0", "require example.com/cgo v1.0.0\n", map[string]string{"c.go": "package oncgo\n\nimport _ \"example.com/cgo\"\n"})
 	publish("example.com/newer", "1.0.0", "require google.golang.org/protobuf v1.36.10\n", map[string]string{"n.go": "package newer\n\nimport _ \"google.golang.org/protobuf/proto\"\n"})
 	publish("example.com/program", "1.0.0", "", map[string]string{"main.go": "package main\n\nfunc main() {}\n"})
+	publish("example.com/withdrawn", "1.0.0", "", map[string]string{"w.go": "package withdrawn\n"})
+	publish("example.com/withdrawn", "1.1.0", "retract v1.1.0 // it writes nonsense\n", map[string]string{"w.go": "package withdrawn\n"})
 	publish("example.com/incomplete", "1.0.0", "", map[string]string{"i.go": "package incomplete\n\nimport _ \"example.com/sys\"\n"})
 }
 
@@ -140,6 +142,15 @@ func TestRuntimesGo(t *testing.T) {
 		t.Errorf("%+v\n%s", lib, p.read("plugins.lock.toml"))
 	}
 	p.ok("remove", "runtimes/go/example.com-lib")
+	// What its publisher has retracted is not chosen; written down by a person it is locked, and told.
+	p.ok("add", "runtimes/go/example.com/withdrawn")
+	if v := p.locked().Plugins["runtimes/go/example.com-withdrawn"]["1.0.0"]; v == nil {
+		t.Error(p.read("plugins.lock.toml"))
+	}
+	if _, talk := p.ok("add", "runtimes/go/example.com/withdrawn@1.1.0"); !strings.Contains(talk, "retracted example.com/withdrawn@v1.1.0: it writes nonsense") {
+		t.Error(talk)
+	}
+	p.ok("remove", "runtimes/go/example.com-withdrawn")
 	if p.read("plugins.lock.toml") == "" {
 		t.Error("no lock")
 	}

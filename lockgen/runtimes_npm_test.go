@@ -233,14 +233,14 @@ func TestRuntimesNPMRefused(t *testing.T) {
 		{"another major version", es(`"1.10.0"`), `"@bufbuild/protobuf==2.6.0"`, fault.Usage, []string{"does not run the code of protoc-gen-es 1.10.0", "before 2"}},
 		{"two plugins", es(`"1.10.0", "2.2.0"`), `"@bufbuild/protobuf"`, fault.Usage, []string{"no @bufbuild/protobuf runs the code of both protoc-gen-es 2.2.0, which wants 2.2.0 or later, and protoc-gen-es 1.10.0", "runtime = […]"}},
 		{"two kinds of plugins", map[string]string{"protoc-gen-es": `"1.10.0"`, "ts-proto": `"2.7.2"`}, `"@bufbuild/protobuf"`, fault.Usage, []string{"no @bufbuild/protobuf runs the code of both ts-proto 2.7.2"}},
-		{"there is none yet", es(`"2.9.0"`), `"@bufbuild/protobuf"`, fault.Upstream, []string{">=2.9.0 <3, which is what fits protoc-gen-es 2.9.0"}},
+		{"there is none yet", es(`"2.9.0"`), `"@bufbuild/protobuf"`, fault.Upstream, []string{">=2.9.0 <3, which is what fits protoc-gen-es 2.9.0", "lock an older version of protoc-gen-es until there is one, or take @bufbuild/protobuf out of [runtimes]"}},
 		{"peers", es(`"2.2.0"`), `"@bufbuild/protobuf==2.2.0", "@connectrpc/connect==2.1.0"`, fault.Usage, []string{"@connectrpc/connect", "peer @bufbuild/protobuf@\"^2.6.0\"", "take versions that allow each other"}},
 		{"no such package", nil, `"nothing"`, fault.Upstream, []string{"nothing"}},
 		{"no such version", nil, `"shared==7.0.0"`, fault.Upstream, []string{"shared", "7.0.0"}},
 		{"a hole", nil, `"holed"`, fault.Upstream, []string{"nowhere"}},
-		{"another platform", nil, `"native"`, fault.Machine, []string{"npm package native 1.0.0 does not support linux arm64"}},
-		{"an install script", nil, `"script"`, fault.Policy, []string{"install script", "ignore-scripts"}},
-		{"from git", nil, `"from-git"`, fault.Policy, []string{"from-git", "git"}},
+		{"another platform", nil, `"native"`, fault.Machine, []string{"npm package native 1.0.0 does not support linux arm64", "hint: take another version, or take it out of [runtimes] and write runtime = […] in BUCK files"}},
+		{"an install script", nil, `"script"`, fault.Policy, []string{"install script", "take another version, or take it out of [runtimes] and write runtime = […] in BUCK files", "ignore-scripts"}},
+		{"from git", nil, `"from-git"`, fault.Policy, []string{"from-git", "git", "hint: take another version, or take it out of [runtimes] and write runtime = […] in BUCK files"}},
 		{"twice", nil, `"shared", "shared==1.0.0"`, fault.Usage, []string{"plugins.toml:", "names shared twice"}},
 		{"a range", nil, `"shared@^1"`, fault.Usage, []string{"plugins.toml:", `"@bufbuild/protobuf==2.17.0"`}},
 		{"an address", nil, `"https://example.com/x.tgz"`, fault.Usage, []string{"is not the name of a library"}},
@@ -266,6 +266,10 @@ func TestRuntimesNPMRefused(t *testing.T) {
 	if _, talk := p.ok("update", "--no-smoke"); !strings.Contains(talk, "left@1.0.0 is deprecated: use right") {
 		t.Error(talk)
 	}
+	// The hint for what has an install script mends it.
+	p.typeScript(nil, `"script"`)
+	p.write("plugins.toml", p.read("plugins.toml")+"\n[policy]\nignore-scripts = [\"script\"]\n")
+	p.ok("update", "--no-smoke")
 }
 
 // TestRuntimesTogether: outdated has one command for a plugin and the exact version of a

@@ -171,6 +171,12 @@ func TestRuntimesRust(t *testing.T) {
 	if got := p.read("plugins.lock.toml"); got != text {
 		t.Errorf("another lock:\n%s", got)
 	}
+	// What its publisher has yanked is not chosen.
+	p.ok("add", "runtimes/rust/withdrawn")
+	if v := p.locked().Plugins["runtimes/rust/withdrawn"]["1.0.0"]; v == nil {
+		t.Error(p.read("plugins.lock.toml"))
+	}
+	p.ok("remove", "runtimes/rust/withdrawn")
 	// Of what is too young, the one before it is taken.
 	p.server.Crate(fake.Crate{Name: "bytes", Version: "1.99.0", Released: time.Now()})
 	p.ok("update", "--all", "--no-smoke")
@@ -193,7 +199,7 @@ func TestRuntimesRust(t *testing.T) {
 		{"yanked", "0.5.0", `"withdrawn==1.0.1"`, fault.Policy, []string{"its publisher has yanked crate withdrawn 1.0.1"}},
 		{"a native library", "0.5.0", `"on-native==1.0.0"`, fault.Usage, []string{"crate native-1.0.0 links the native library z", "take it out of [runtimes]"}},
 		{"a program", "0.5.0", `"program==1.0.0"`, fault.Usage, []string{"crate program-1.0.0 has no library that a program could use", "take it out of [runtimes]"}},
-		{"from git", "0.5.0", `"from-git==1.0.0"`, fault.Policy, []string{"from-git-1.0.0 needs bytes by git: only crates from the registry can be locked"}},
+		{"from git", "0.5.0", `"from-git==1.0.0"`, fault.Policy, []string{"from-git-1.0.0 needs bytes by git: only crates from the registry can be locked", "take another version, or take it out of [runtimes] and write runtime = […] in BUCK files"}},
 		{"from elsewhere", "0.5.0", `"elsewhere==1.0.0"`, fault.Policy, []string{"elsewhere-1.0.0 needs bytes from the registry", "only crates from the registry can be locked"}},
 		{"by path", "0.5.0", `"from-path==1.0.0"`, fault.Policy, []string{"crate from-path-1.0.0 needs bytes by path: only crates from the registry can be locked"}},
 		{"a newer Rust", "0.5.0", `"newer==1.0.0"`, fault.Machine, []string{"crate newer-1.0.0 needs Rust 1.999 or later, and the one here is", "install Rust 1.999 or later: rustup update"}},

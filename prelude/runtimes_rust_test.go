@@ -82,6 +82,16 @@ fn main() {
 		"needs the library tonic, which is not locked. Run: lockgen add runtimes/rust/tonic": strings.NewReplacer(
 			`fits = ["protoc-gen-tonic@`+version["protoc-gen-tonic"]+`"]`+"\n", "", "[runtimes.rust.tonic.", "[runtimes.rust.other."),
 	})
+	// Libraries of the user's own replace them.
+	bucktest.Write(t, p.Dir, map[string]string{
+		"toolchains/BUCK": strings.Replace(compiledToolchains, "protobuf_plugins(lock = lock)", `protobuf_plugins(lock = lock, runtimes = {"rust": ["root//own:prost"]})`, 1),
+		"own/BUCK":        "rust_library(name = \"prost\", srcs = [\"lib.rs\"], crate_root = \"lib.rs\", visibility = [\"PUBLIC\"])\n",
+		"own/lib.rs":      "\n",
+	})
+	if deps := p.Must("cquery", "deps(//api:greet_rs)"); !strings.Contains(deps, "root//own:prost") || strings.Contains(deps, "rust-library-prost") {
+		t.Errorf("the library depends on\n%s", deps)
+	}
+	bucktest.Write(t, p.Dir, map[string]string{"toolchains/BUCK": compiledToolchains})
 	testenv.OnlyFull(t, "the plugins and 75 crates take minutes to compile")
 	if got, want := p.Must("run", "//api:main"), "Hello, Rust\n"; got != want {
 		t.Errorf("program printed %q, want %q", got, want)

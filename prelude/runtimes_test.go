@@ -54,7 +54,10 @@ python_proto_library(name = "greet_py", srcs = ["greet.proto"], grpc = True)
 python_proto_library(name = "own_py", srcs = ["a.proto"], runtime = [])
 python_binary(name = "main", main = "main.py", deps = [":a_py", ":greet_py"])
 python_binary(name = "messages", main = "messages.py", deps = [":a_py"])
+python_binary(name = "both", main = "messages.py", deps = [":a_py", "//own:protobuf"])
 `,
+		"own/BUCK":   "python_library(name = \"protobuf\", base_module = \"\", srcs = {\"google/protobuf/__init__.py\": \"own.py\"}, visibility = [\"PUBLIC\"])\n",
+		"own/own.py": "\n",
 		"api/main.py": `
 from concurrent import futures
 
@@ -95,6 +98,13 @@ print(a_pb2.M.DESCRIPTOR.full_name, importlib.util.find_spec("grpc"))
 		"needs the library protobuf, which is not locked. Run: lockgen add runtimes/python/protobuf":             strings.NewReplacer(protocFits(protoc), "", "[runtimes.python.protobuf.", "[runtimes.python.other."),
 	})
 	p.Build("//api:own_py[code]")
+	// A library of the user's own beside the same one of the lock is told before anything
+	// runs, and replaces it where toolchains/BUCK names it.
+	expect(t, p.Fails("build", "//api:both"), "Duplicate entries for google/protobuf/__init__.py: own/own.py (root//own:protobuf")
+	bucktest.Write(t, p.Dir, map[string]string{
+		"toolchains/BUCK": strings.Replace(compiledToolchains, "protobuf_plugins(lock = lock)", `protobuf_plugins(lock = lock, runtimes = {"python": ["root//own:protobuf"]})`, 1),
+	})
+	p.Build("//api:both")
 }
 
 // ownVersions are the versions of plugins in our own lock.

@@ -2,6 +2,7 @@ package install
 
 import (
 	"archive/zip"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,9 +15,11 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/archive"
+	"github.com/birbparty/buck2-protobuf/internal/crate"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/tomlscan"
 	"github.com/birbparty/buck2-protobuf/internal/wheel"
 )
 
@@ -51,11 +54,13 @@ func (i *Installer) Library(ctx context.Context, e *lock.Entry, platform, librar
 	if len(missing) > 0 {
 		return i.offline(missing)
 	}
-	if len(e.Locked.Folders) > 0 { // of a module, with its packages
+	if len(e.Locked.Folders) > 0 { // of a module, with its packages, or of a crate
 		if err = os.Mkdir(name, 0o755); err == nil {
 			_, err = i.unpack(ctx, &one, served, name, new(work))
 		}
-		if err == nil {
+		if err == nil && e.Locked.Kind().Compiled {
+			err = checkCrate(e, library, name)
+		} else if err == nil {
 			err = checkPackages(e, library, name)
 		}
 	} else {
@@ -89,6 +94,35 @@ func checkPackages(e *lock.Entry, key, dir string) error {
 	module := v.Files[key]
 	if err := gotool.CheckPackages(filepath.Join(dir, filepath.FromSlash(module.Name+"@v"+module.Version)), module.Name, packages, platforms); err != nil {
 		return fault.Errorf(fault.Lock, "restore the lock, or run: lockgen update "+e.Name, "%s: %w", module.Label(key), err)
+	}
+	return nil
+}
+
+// checkCrate compares how the lock says that a crate is compiled with the unpacked one,
+// as [checkPackages] does.
+func checkCrate(e *lock.Entry, key, dir string) error {
+	at := strings.TrimSuffix(key, ".crate")
+	locked := e.Locked.Folders[at]
+	differs := func(format string, args ...any) error {
+		return fault.Errorf(fault.Lock, "restore the lock, or run: lockgen update "+e.Name, "crate %s "+format, append([]any{at}, args...)...)
+	}
+	for _, file := range []string{cmp.Or(locked.Root, crate.Root), locked.Script} {
+		if info, err := os.Stat(filepath.Join(dir, at, filepath.FromSlash(file))); file != "" && (err != nil || !info.Mode().IsRegular()) {
+			return differs("has no file %s, which the lock has", file)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(dir, at, "Cargo.toml"))
+	if err != nil {
+		return err
+	}
+	var of struct {
+		Package, Lib struct{ Edition any } // one of a workspace is a table
+	}
+	if _, err := tomlscan.Decode(string(text), &of); err != nil {
+		return fmt.Errorf("Cargo.toml of crate %s: %w", at, err)
+	}
+	if own, ok := cmp.Or(of.Lib.Edition, of.Package.Edition, any("2015")).(string); ok && own != locked.Edition {
+		return differs("is of edition %s, and the lock says %s", own, locked.Edition)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package wheel
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -25,6 +26,9 @@ func ByProject(v *lock.Version, platform string) map[string][]string {
 	return projects
 }
 
+// ErrAside is about modules in a folder that Buck2 does not look into.
+var ErrAside = errors.New("from where only an installation takes them")
+
 // Merge says which files of the wheels of a project, each for some interpreters, make
 // one wheel for all of them: the paths that are taken from each part. What several
 // have alike is taken once; native modules are called after their interpreter, so
@@ -41,7 +45,7 @@ func Merge(parts []Part) (take []map[string]bool, err error) {
 		for _, f := range part.Files {
 			top, rest, _ := strings.Cut(f.Path, "/")
 			if strings.HasSuffix(top, ".data") && (strings.HasPrefix(rest, "purelib/") || strings.HasPrefix(rest, "platlib/")) {
-				return nil, fmt.Errorf("%s keeps modules in %s, from where only an installation takes them", part.Wheel, top)
+				return nil, fmt.Errorf("%s keeps modules in %s, %w", part.Wheel, top, ErrAside)
 			}
 			other, twice := known[f.Path]
 			switch {

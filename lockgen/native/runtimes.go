@@ -96,7 +96,11 @@ func mergeable(w *plan.Want, v *lock.Version, contents map[string]*source.Conten
 				parts = append(parts, wheel.Part{Wheel: key, Files: contents[key].Files})
 			}
 			if _, err := wheel.Merge(parts); err != nil {
-				return fault.Errorf(fault.Usage, fmt.Sprintf("lock fewer interpreters: python = [%q]", w.Python[len(w.Python)-1]), "%s for %s: %w", w, p.Name, err)
+				hint := fmt.Sprintf("lock fewer interpreters: python = [%q]", w.Python[len(w.Python)-1])
+				if errors.Is(err, wheel.ErrAside) {
+					hint = plan.NoRuntime
+				}
+				return fault.Errorf(fault.Usage, hint, "%s for %s: %w", w, p.Name, err)
 			}
 		}
 	}

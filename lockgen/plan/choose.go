@@ -266,7 +266,9 @@ func (w *Want) Pick(releases []Release, locked string, rules Rules) error {
 		hint := "correct the version of the entry"
 		switch {
 		case c.Newest != "":
-			newest = "the newest version is " + c.Newest
+			if newest = "the newest version is " + c.Newest; len(w.Fits) > 0 {
+				hint = w.noneFits()
+			}
 		case len(releases) > 0: // all are pre-releases
 			last := slices.MaxFunc(releases, func(a, b Release) int { return CompareVersions(w.From.Kind, a.Version, b.Version) }).Version
 			newest, hint = "it only has pre-releases, the newest is "+last, "write that version: lockgen add "+w.Name+"@"+last

@@ -318,7 +318,7 @@ func (u *update) fail(total int, failures []failure) error {
 		return s
 	}
 	hintOf := func(g group) string {
-		hint := fault.Hint(g.err)
+		hint := g.w.Hint(g.err)
 		if hint == "" && fault.Of(g.err) == fault.Upstream {
 			hint = "try again later; if it is the wrong registry, see [registries] in " + u.Manifest.Name + ", npm config get registry, pip config list, go env GOPROXY"
 		}
