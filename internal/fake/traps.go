@@ -23,18 +23,18 @@ type Traps struct {
 
 // trapPrograms are what clients start, but for those that are theirs: node, npm, python3,
 // pip, go, cargo, rustc.
-var trapPrograms = strings.Fields(`git git-remote-https git-remote-ext git-lfs hg svn bzr fossil ssh ssh-askpass scp rsync curl wget
+const trapPrograms = `git git-remote-https git-remote-ext git-lfs hg svn bzr fossil ssh ssh-askpass scp rsync curl wget
 	cc c++ gcc g++ clang clang++ ld lld ld.lld ar ranlib as pkg-config make gmake cmake ninja meson node-gyp node-pre-gyp prebuild-install npx pnpm yarn bun corepack tsc esbuild
 	mvn mvnw gradle gradlew java javac jar javaw kotlinc keyring virtualenv poetry hatch flit pdm setuptools
-	protoc buf buck2 bazel sccache ccache cargo-clippy cargo-fetch cargo-metadata cargo-generate-lockfile cargo-credential-trap rust-lld wasm-ld netrc gpg cosign`)
+	protoc buf buck2 bazel sccache ccache cargo-clippy cargo-fetch cargo-metadata cargo-generate-lockfile cargo-credential-trap rust-lld wasm-ld netrc gpg cosign`
 
 // trapVariables name a program, or a file that is run.
-var trapVariables = strings.Fields(`GIT_SSH GIT_SSH_COMMAND GIT_ASKPASS GIT_EDITOR GIT_PAGER GIT_SEQUENCE_EDITOR GIT_EXTERNAL_DIFF GIT_PROXY_COMMAND SSH_ASKPASS EDITOR VISUAL PAGER BROWSER
+const trapVariables = `GIT_SSH GIT_SSH_COMMAND GIT_ASKPASS GIT_EDITOR GIT_PAGER GIT_SEQUENCE_EDITOR GIT_EXTERNAL_DIFF GIT_PROXY_COMMAND SSH_ASKPASS EDITOR VISUAL PAGER BROWSER
 	npm_config_script_shell npm_config_shell npm_config_git npm_config_editor npm_config_viewer npm_config_browser npm_config_node_gyp npm_config_python npm_config_onload_script npm_config_init_module
 	NODE_REPL_EXTERNAL_MODULE YARN_YARN_PATH YARN_PLUGINS PNPM_CONFIG_PNPMFILE
 	RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER CARGO_BUILD_RUSTC_WRAPPER CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER CARGO_BUILD_RUSTDOC RUSTDOC
 	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS CARGO_REGISTRY_CREDENTIAL_PROVIDER
-	CC CXX AR LD FC PKG_CONFIG CMAKE MAKE GCCGO GOCACHEPROG JAVACMD GRADLE_OPTS`)
+	CC CXX AR LD FC PKG_CONFIG CMAKE MAKE GCCGO GOCACHEPROG JAVACMD GRADLE_OPTS`
 
 // LayTraps makes a home folder of traps, and lays them in the folder of a project.
 func LayTraps(t *testing.T, project string) *Traps {
@@ -58,7 +58,7 @@ func LayTraps(t *testing.T, project string) *Traps {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range trapPrograms {
+	for name := range strings.FieldsSeq(trapPrograms) {
 		link(filepath.Join(bin, name))
 		x.hook("program " + name)
 	}
@@ -72,7 +72,7 @@ func LayTraps(t *testing.T, project string) *Traps {
 		x.Env = append(x.Env, [2]string{name, value})
 		x.hook("variable " + name)
 	}
-	for _, name := range trapVariables {
+	for name := range strings.FieldsSeq(trapVariables) {
 		set(name, trap)
 	}
 	set("NODE_OPTIONS", "--require "+js)
