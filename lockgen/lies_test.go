@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -62,7 +63,11 @@ func TestLies(t *testing.T) {
 						if !testenv.Full() && (i+j)%12 != 0 {
 							continue
 						}
-						if tried++; l.bears(at, lie) {
+						asked, bears := l.bears(at, lie)
+						if !asked { // what is asked of a log of checksums depends on how long it is
+							continue
+						}
+						if tried++; bears {
 							held++
 						}
 					}
@@ -128,8 +133,8 @@ func (l *liar) before() {
 	}
 }
 
-// bears reports whether the command bears a lie.
-func (l *liar) bears(at address, lie fake.Lie) (held bool) {
+// bears reports whether the command asked for the lie, and bore it.
+func (l *liar) bears(at address, lie fake.Lie) (asked, held bool) {
 	l.t.Helper()
 	l.before()
 	manifest := l.read("plugins.toml")
@@ -167,8 +172,9 @@ func (l *liar) bears(at address, lie fake.Lie) (held bool) {
 	default:
 		bad("the wrong class")
 	}
-	if n := at.server.Count(at.path); n == 0 || n > 64 {
-		bad("asked too often, or never")
+	n := at.server.Count(at.path)
+	if n > 64 {
+		bad("asked too often")
 	}
 	if time.Since(begin) > 2*time.Minute {
 		bad("too long")
@@ -176,18 +182,13 @@ func (l *liar) bears(at address, lie fake.Lie) (held bool) {
 	if name := l.damaged(); name != "" {
 		bad("left in the cache: " + name)
 	}
-	return held
+	return n > 0, held
 }
 
-// bytesOf returns the lines of a lock that say which bytes are locked.
-func bytesOf(locked string) (lines string) {
-	for line := range strings.Lines(locked) {
-		if strings.Contains(line, "sha256 = ") || strings.Contains(line, "tree = ") {
-			lines += line
-		}
-	}
-	return lines
-}
+var lockedBytes = regexp.MustCompile(`\b(sha256|tree) = "[0-9a-f]{64}"`)
+
+// bytesOf returns what a lock says of which bytes are locked.
+func bytesOf(locked string) string { return strings.Join(lockedBytes.FindAllString(locked, -1), "\n") }
 
 // names reports whether a message has an address, as it is or as a URL or an OCI
 // reference has it, or the file that it ends in.
@@ -195,7 +196,7 @@ func names(text string, at address) bool {
 	if repository, _, ok := strings.Cut(strings.TrimPrefix(at.path, "/v2"), "/tags/"); ok && strings.Contains(text, strings.TrimPrefix(at.server.URL, "http://")+repository) {
 		return true
 	}
-	if module, _, ok := strings.Cut(strings.TrimPrefix(at.path, "/go/"), "/@v/"); ok && strings.Contains(text, at.server.URL+"/go") && strings.Contains(text, module+"@v") {
+	if module, _, ok := strings.Cut(strings.TrimPrefix(at.path, "/go/"), "/@v/"); ok && strings.Contains(text, at.server.URL+"/go") && (strings.Contains(text, module+"@v") || strings.Contains(text, module+" v")) {
 		return true // Go names the module and its proxy
 	}
 	escaped := (&url.URL{Path: at.path}).EscapedPath()

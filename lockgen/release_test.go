@@ -186,6 +186,7 @@ func TestReleaseFails(t *testing.T) {
 		{"rate limit by 429", fake.Status(429, "X-Ratelimit-Remaining", "0"), fault.Upstream, []string{"rate limit reached", "set GITHUB_TOKEN"}},
 		{"login page", fake.HTML(), fault.Upstream, []string{"looks like HTML"}},
 		{"cut document", fake.Shorter(20), fault.Upstream, []string{"malformed document"}},
+		{"null", fake.Answer("application/json", "null"), fault.Upstream, []string{"malformed document: it is null"}},
 		{"other digest", fake.Answer("application/json", `{"assets": [{"name": "tool-linux-aarch64", "digest": "sha512:00"}]}`), fault.Upstream, []string{`the digest "sha512:00", which is not a SHA-256`}},
 		{"wrong types", fake.Answer("application/json", `{"assets": {"name": 7}}`), fault.Upstream, []string{"malformed document"}},
 		{"to http", fake.Redirect(302, "http://example.com/"), fault.Policy, []string{"http is only for loopback hosts"}},

@@ -63,6 +63,8 @@ func Lies() []Lie {
 		Lie{Name: "JSON, a million deep", Fault: Answer("application/json", strings.Repeat("[", 1<<20))},
 		Lie{Name: "JSON of other types", Fault: Answer("application/json", `{"name": 7, "versions": [1], "files": {}, "Version": [], "manifests": 3, "assets": "x"}`)},
 		Lie{Name: "null", Fault: Answer("application/json", "null")},
+		Lie{Name: "a list of null", Fault: Answer("application/json", "[null]")},
+		Lie{Name: "JSON of nulls", Fault: Answer("application/json", `{"name": null, "versions": {"1.2.0": null}, "files": [null], "assets": [null], "manifests": [null], "layers": [null], "tags": [null], "config": null}`)},
 	)...)
 }
 

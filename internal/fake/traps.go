@@ -18,7 +18,7 @@ type Traps struct {
 	Env   [][2]string // to add to the environment, PATH and HOME among it
 	Hooks []string    // what was laid, each once
 
-	trace string
+	bin, trace string
 }
 
 // trapPrograms are what clients start, but for those that are theirs: node, npm, python3,
@@ -44,7 +44,7 @@ func LayTraps(t *testing.T, project string) *Traps {
 	}
 	dir := t.TempDir()
 	home, bin := filepath.Join(dir, "home"), filepath.Join(dir, "bin")
-	x := &Traps{trace: filepath.Join(dir, "trace")}
+	x := &Traps{bin: bin, trace: filepath.Join(dir, "trace")}
 	trap := filepath.Join(dir, "trap")
 	Write(t, trap, "#!/bin/sh\necho \"$0 $*\" >> '"+x.trace+"'\nexit 1\n")
 	if err := os.Chmod(trap, 0o755); err != nil {
@@ -166,6 +166,15 @@ func LayTraps(t *testing.T, project string) *Traps {
 		t.Fatal("the traps are dead")
 	}
 	return x
+}
+
+// Allow takes a program away that a client may start: compilers need a linker.
+func (x *Traps) Allow(t *testing.T, program string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(x.bin, program)); err != nil {
+		t.Fatal(err)
+	}
+	x.Hooks = slices.DeleteFunc(x.Hooks, func(hook string) bool { return hook == "program "+program })
 }
 
 func (x *Traps) hook(names ...string) {

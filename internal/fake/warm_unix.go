@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
@@ -38,32 +39,47 @@ func WarmPip() (stop func()) {
 	if testenv.Full() {
 		return func() {}
 	}
+	dir, stop := forkPip()
+	if dir != "" {
+		os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	}
+	return stop
+}
+
+// ForkPip is WarmPip for one test of the full suite, where pip runs thousands of times:
+// it returns a folder to put first on the PATH of the program under test, "" for none.
+func ForkPip(t testing.TB) (dir string) {
+	dir, stop := forkPip()
+	t.Cleanup(stop)
+	return dir
+}
+
+func forkPip() (dir string, stop func()) {
+	stop = func() {}
 	me, err := os.Executable()
 	if err != nil {
-		return func() {}
+		return "", stop
 	}
 	python, err := interpreter()
 	if err != nil {
-		return func() {}
+		return "", stop
 	}
-	dir, err := os.MkdirTemp("", "warm-pip-")
-	if err != nil {
-		return func() {}
+	if dir, err = os.MkdirTemp("", "warm-pip-"); err != nil {
+		return "", stop
 	}
 	stop = func() { os.RemoveAll(dir) }
 	link := filepath.Join(dir, "python3")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: link + warmSocket, Net: "unix"})
 	if err != nil || os.WriteFile(link+warmReal, []byte(python), 0o600) != nil || os.Symlink(me, link) != nil {
-		return stop
+		return "", stop
 	}
 	l.SetUnlinkOnClose(false)
-	os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	stopping, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		serveWarm(l, python, stopping)
 	}()
-	return func() {
+	return dir, func() {
 		l.Close()
 		close(stopping)
 		<-done

@@ -487,8 +487,8 @@ func (c Config) explain(err error, what, text, place string) error {
 		err = fault.Errorf(fault.Upstream, goHint, "%s", t.Lines())
 	}
 	from := what
-	if place != "" && !c.names(err.Error()) {
-		from = what + ", from " + place // of some faults Go does not say it, of others only where the proxy leads
+	if at := cmp.Or(place, redact.List(c.Proxy)); at != "" && !c.names(err.Error()) {
+		from = what + ", from " + at // of some faults Go does not say it, of others only where the proxy leads
 	}
 	has := func(list ...string) bool {
 		return slices.ContainsFunc(list, func(s string) bool { return strings.Contains(text, s) })

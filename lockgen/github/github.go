@@ -3,6 +3,7 @@
 package github
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,6 +96,9 @@ func (c *Client) ask(ctx context.Context, into any, format string, args ...any) 
 	if err := json.Unmarshal(body, into); err != nil {
 		return fault.Errorf(fault.Upstream, "try again later", "%s: malformed document: %w", redact.URL(address), err)
 	}
+	if string(bytes.TrimSpace(body)) == "null" {
+		return fault.Errorf(fault.Upstream, "try again later", "%s: malformed document: it is null", redact.URL(address))
+	}
 	return nil
 }
 
@@ -114,6 +118,9 @@ func (c *Client) Releases(ctx context.Context, owner, repo string) ([]*Release, 
 		}
 		if err != nil {
 			return nil, err
+		}
+		if slices.Contains(list, nil) {
+			return nil, fault.Errorf(fault.Upstream, "try again later", "the releases of %s/%s: malformed document: one is null", owner, repo)
 		}
 		all = append(all, list...)
 		if len(list) < perPage {

@@ -62,7 +62,7 @@ func (s *ociSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 	if err != nil {
 		return nil, err
 	}
-	if len(tags) == 0 {
+	if !slices.ContainsFunc(tags, func(tag string) bool { return tag != "" }) {
 		return nil, fault.Errorf(fault.Upstream, "ask the registry's operator; a version that you know needs no list: lockgen add "+w.Name+"@VERSION",
 			"%s: the registry lists no tags", w.PackageName())
 	}
