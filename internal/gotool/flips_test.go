@@ -2,10 +2,13 @@ package gotool
 
 import (
 	"bytes"
+	"io"
+	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
@@ -20,49 +23,73 @@ import (
 func TestFlippedModule(t *testing.T) {
 	t.Parallel()
 	g := realGo(t)
-	s := goProxy(t)
-	c, on := goOf(s, s.SumDB()), []lock.Platform{fake.Platform(t, "linux-x86_64")}
-	want, err := g.Resolve(t.Context(), c, t.TempDir(), plug, on)
+	first := goProxy(t)
+	zip, on := plugZip(t, first), []lock.Platform{fake.Platform(t, "linux-x86_64")}
+	want, err := g.Resolve(t.Context(), goOf(first, first.SumDB()), t.TempDir(), plug, on)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sums := func(closure *Closure) (list []string) {
-		for _, m := range closure.Modules {
-			list = append(list, m.String()+" "+m.Sum+" "+m.ModSum)
-		}
-		return list
+	const workers = 4 // each with a proxy of its own: Go waits a while before it asks again
+	n := min(8*len(zip), testenv.Count(6, 4096))
+	var held atomic.Int64
+	var all sync.WaitGroup
+	for worker := range workers {
+		s := goProxy(t)
+		c := goOf(s, s.SumDB())
+		base := t.TempDir()
+		all.Go(func() {
+			for i := worker; i < n; i += workers {
+				bit := i * 8 * len(zip) / n
+				bad := bytes.Clone(zip)
+				bad[bit/8] ^= 1 << (bit % 8)
+				s.Fault(plugZipPath, fake.Map(func([]byte) []byte { return bad }))
+				scratch, err := os.MkdirTemp(base, "flip-")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				closure, err := g.Resolve(t.Context(), c, scratch, plug, on)
+				switch {
+				case err == nil && !slices.Equal(sums(closure), sums(want)):
+					t.Errorf("bit %d of byte %d: locked %q", bit%8, bit/8, sums(closure))
+				case err != nil && fault.Of(err) != fault.Integrity && (fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "EOF")):
+					t.Errorf("bit %d of byte %d: class %v: %v", bit%8, bit/8, fault.Of(err), err)
+				case err != nil && !strings.Contains(err.Error(), "/v2.1.0.zip"):
+					t.Errorf("bit %d of byte %d: the address is not named: %v", bit%8, bit/8, err)
+				default:
+					held.Add(1)
+				}
+				if err := os.RemoveAll(scratch); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
-	const path = "/go/example.com/!plug/v2/@v/v2.1.0.zip"
-	i := slices.IndexFunc(want.Modules, func(m Module) bool { return m.Path == plug.Module })
-	good, err := os.ReadFile(want.Modules[i].Zip)
+	all.Wait()
+	testenv.Held(t, "one bit of the zip of a module flipped, as Go downloads it at lock time: exit 5, or cut, or the hashes of the checksum database", "go", n, int(held.Load()))
+}
+
+// sums lists the hashes of a closure.
+func sums(closure *Closure) (list []string) {
+	for _, m := range closure.Modules {
+		list = append(list, m.String()+" "+m.Sum+" "+m.ModSum)
+	}
+	return list
+}
+
+const plugZipPath = "/go/example.com/!plug/v2/@v/v2.1.0.zip"
+
+// plugZip asks a proxy for the zip of the program.
+func plugZip(t *testing.T, s *fake.Server) []byte {
+	t.Helper()
+	answer, err := http.Get(s.URL + plugZipPath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := min(8*len(good), testenv.Count(6, 4096))
-	held := 0
-	for i := range n {
-		bit := i * 8 * len(good) / n
-		bad := bytes.Clone(good)
-		bad[bit/8] ^= 1 << (bit % 8)
-		s.Fault(path, fake.Map(func([]byte) []byte { return bad }))
-		scratch := filepath.Join(t.TempDir(), "scratch")
-		if err := os.Mkdir(scratch, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		closure, err := g.Resolve(t.Context(), c, scratch, plug, on)
-		switch {
-		case err == nil && !slices.Equal(sums(closure), sums(want)):
-			t.Errorf("bit %d of byte %d: locked %q", bit%8, bit/8, sums(closure))
-		case err != nil && fault.Of(err) != fault.Integrity && (fault.Of(err) != fault.Upstream || !strings.Contains(err.Error(), "EOF")):
-			t.Errorf("bit %d of byte %d: class %v: %v", bit%8, bit/8, fault.Of(err), err)
-		case err != nil && !strings.Contains(err.Error(), "/v2.1.0.zip"):
-			t.Errorf("bit %d of byte %d: the address is not named: %v", bit%8, bit/8, err)
-		default:
-			held++
-		}
-		if err := os.RemoveAll(scratch); err != nil {
-			t.Fatal(err)
-		}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatal(answer.Status, err)
 	}
-	testenv.Held(t, "one bit of the zip of a module flipped, as Go downloads it at lock time: exit 5, or cut, or the hashes of the checksum database", "go", n, held)
+	return body
 }
