@@ -285,7 +285,7 @@ func (s *pipSource) metadata(w *plan.Want) func(ctx context.Context, f remote.In
 		sum := sha256.Sum256(text)
 		if got := hex.EncodeToString(sum[:]); f.MetadataSHA256 != "" && got != strings.ToLower(f.MetadataSHA256) {
 			return nil, fault.Errorf(fault.Integrity, "try again; if it happens again, the index or a proxy sends other bytes than it promises: do not use them",
-				"the metadata of %s is not what the index promises: got sha256 %s (%d bytes), expected %s", f.Filename, got, len(text), f.MetadataSHA256)
+				"%s: the metadata of %s is not what the index promises: got sha256 %s (%d bytes), expected %s", redact.URL(u.String()), f.Filename, got, len(text), f.MetadataSHA256)
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
