@@ -18,8 +18,8 @@ var bundleVerb = &cli.Verb[app]{
 output puts the folder of one executable on PATH, for the eval of a shell. If
 plugins.toml does not have the bundle, fetch looks for it at the place of
 --from, to which lockgen mirror pushed it. In both cases, the lock decides which
-bytes are installed. Of proto packages, protos/NAME, a last line sets PROTO_PATH,
-as fetch env does.`,
+bytes are installed. If the bundle has proto packages, protos/NAME, a last line
+sets PROTO_PATH, as fetch env does.`,
 	Example: `fetch bundle typescript
 eval "$(fetch bundle typescript --from oci://registry.example.com/plugins)"`,
 	JSON: true, Uses: installs, Run: runBundle,
