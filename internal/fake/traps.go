@@ -149,10 +149,10 @@ func LayTraps(t *testing.T, project string) *Traps {
 		link(filepath.Join(project, filepath.FromSlash(name)))
 		x.hook("file " + name + " of the project")
 	}
-	for _, kv := range [][2]string{{"HOME", home}, {"XDG_CONFIG_HOME", filepath.Join(home, ".config")}, {"CARGO_HOME", filepath.Join(home, ".cargo")}, {"GOENV", filepath.Join(home, ".config", "go", "env")}} {
-		x.Env = append(x.Env, kv)
-	}
-	x.Env = append(x.Env, [2]string{"PATH", bin + string(os.PathListSeparator) + os.Getenv("PATH")})
+	x.Env = append(x.Env, [][2]string{
+		{"HOME", home}, {"XDG_CONFIG_HOME", filepath.Join(home, ".config")}, {"CARGO_HOME", filepath.Join(home, ".cargo")},
+		{"GOENV", filepath.Join(home, ".config", "go", "env")}, {"PATH", bin + string(os.PathListSeparator) + os.Getenv("PATH")},
+	}...)
 	// The clients themselves are where they were.
 	for name, folder := range map[string]string{"RUSTUP_HOME": ".rustup", "PYENV_ROOT": ".pyenv"} {
 		if user, err := os.UserHomeDir(); err == nil && os.Getenv(name) == "" {

@@ -119,7 +119,7 @@ func checkCrate(e *lock.Entry, key, dir string) error {
 		Package, Lib struct{ Edition any } // one of a workspace is a table
 	}
 	if _, err := tomlscan.Decode(string(text), &of); err != nil {
-		return fmt.Errorf("Cargo.toml of crate %s: %w", at, err)
+		return fmt.Errorf("crate %s: its Cargo.toml: %w", at, err)
 	}
 	if own, ok := cmp.Or(of.Lib.Edition, of.Package.Edition, any("2015")).(string); ok && own != locked.Edition {
 		return differs("is of edition %s, and the lock says %s", own, locked.Edition)
