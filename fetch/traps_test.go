@@ -4,8 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
@@ -28,10 +26,7 @@ func TestNoForeignCode(t *testing.T) {
 			if kind == lock.Cargo {
 				x.Allow(t, "cc") // which links what rustc compiles
 			}
-			env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
-				name, _, _ := strings.Cut(kv, "=")
-				return slices.ContainsFunc(x.Env, func(own [2]string) bool { return own[0] == name })
-			})
+			env := os.Environ() // of two with one name the last counts
 			for _, kv := range x.Env {
 				env = append(env, kv[0]+"="+kv[1])
 			}

@@ -103,10 +103,8 @@ func (l *liar) servers() []*fake.Server {
 // asked lists what was asked since before, in the order of the first requests.
 func (l *liar) asked() (list []address) {
 	for _, s := range l.servers() {
-		for _, r := range s.Requests("") {
-			if at := (address{s, r.Path}); !slices.Contains(list, at) {
-				list = append(list, at)
-			}
+		for _, at := range s.Paths() {
+			list = append(list, address{s, at})
 		}
 	}
 	return list

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/mod/semver"
-
 	"github.com/birbparty/buck2-protobuf/internal/crate"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
@@ -105,7 +103,7 @@ func (c *Client) newEnough(all map[string]*Library) error {
 			newest = l
 		}
 	}
-	if newest == nil || newest.Rust == "" || semver.Compare("v"+newest.Rust, "v"+here) <= 0 {
+	if newest == nil || lock.CompareVersions(newest.Rust, here) <= 0 { // one that does not say it is older than any
 		return nil
 	}
 	return fault.Errorf(fault.Machine, "install Rust "+redact.Line(newest.Rust)+" or later: rustup update", "crate %s needs Rust %s or later, and the one here is %s", newest, redact.Line(newest.Rust), here)

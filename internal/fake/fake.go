@@ -232,6 +232,17 @@ func (s *Server) Requests(path string) []Request {
 // Count returns the number of [Server.Requests].
 func (s *Server) Count(path string) int { return len(s.Requests(path)) }
 
+// Paths returns the decoded paths that were asked for, in the order of their first
+// requests.
+func (s *Server) Paths() (paths []string) {
+	for _, r := range s.Requests("") {
+		if !slices.Contains(paths, r.Path) {
+			paths = append(paths, r.Path)
+		}
+	}
+	return paths
+}
+
 // Forget clears the record of requests.
 func (s *Server) Forget() {
 	s.mu.Lock()

@@ -63,7 +63,7 @@ func (c *Client) NPMTarballURL(ctx context.Context, registry, name, version stri
 	address := packument(registry, name)
 	body, a, err := c.document(ctx, address, acceptAbbreviated, maxPackument)
 	if err != nil {
-		return "", unknownPackage(name, err)
+		return "", noPackage(name, err)
 	}
 	where := redact.URL(address)
 	var doc struct {

@@ -54,18 +54,23 @@ func (c *Client) NPMDocument(ctx context.Context, registry, name string, full bo
 	}
 	body, _, err := c.document(ctx, packument(registry, name), accept, maxPackument)
 	if err != nil {
-		return nil, unknownPackage(name, err)
+		return nil, noPackage(name, err)
 	}
 	return body, nil
 }
 
-// unknownPackage returns the error for a package's document that cannot be had.
-func unknownPackage(name string, err error) error {
+// noPackage returns the error for the document of an npm package that cannot be had.
+func noPackage(name string, err error) error {
+	return notHad("registry", "package", name, "check the name; if the package is private, log in: npm login", err)
+}
+
+// notHad returns the error for a document about NAME that cannot be had, with a hint for
+// a name that the registry or index does not know.
+func notHad(of, what, name, hint string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fault.Missingf(fault.Upstream, "check the name; if the package is private, log in: npm login",
-			"the registry has no package %s: %w", name, err)
+		return fault.Missingf(fault.Upstream, hint, "the %s has no %s %s: %w", of, what, name, err)
 	}
-	return fmt.Errorf("asking the registry for %s: %w", name, err)
+	return fmt.Errorf("asking the %s for %s: %w", of, name, err)
 }
 
 // NPMVersions returns the versions of a package in an npm registry, unsorted,
@@ -152,11 +157,7 @@ func (c *Client) PyPIFiles(ctx context.Context, index, project string) ([]IndexF
 	page := under(index, syntax.NormalProject(project)+"/") // servers redirect if there is no slash
 	body, a, err := c.document(ctx, page, acceptSimple, maxSimple)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fault.Missingf(fault.Upstream, "check the name; for a project of your own, check which index pip uses: pip config list",
-				"the index has no project %s: %w", project, err)
-		}
-		return nil, fmt.Errorf("asking the index for %s: %w", project, err)
+		return nil, notHad("index", "project", project, "check the name; for a project of your own, check which index pip uses: pip config list", err)
 	}
 	where := redact.URL(page)
 	kind, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
