@@ -9,6 +9,7 @@
 package closure
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -66,15 +67,7 @@ func Of(name, version string, v *lock.Version) *Branch {
 		case pkg == "":
 			b.Kind, b.Name, b.Version, id = File, key, "", key
 		case v.Kind().Folders:
-			id = key
-			for above, nested := key, true; nested && b.above == top; {
-				i := strings.LastIndex(above, "/node_modules/")
-				if nested = i >= 0; nested {
-					if above = above[:i]; at[above] != nil { // the keys are sorted, so it was added before
-						b.above = at[above]
-					}
-				}
-			}
+			id, b.above = key, cmp.Or(holderOf(key, at), top) // the keys are sorted, so it was added before
 		case v.Kind().PartOf(key) != "":
 			b.Kind = GoMod
 		}
@@ -118,21 +111,40 @@ func Of(name, version string, v *lock.Version) *Branch {
 		b.sort()
 	}
 	top.sort()
-	needs := func(kind, spec string) {
-		if spec != "" {
-			name, version, _ := strings.Cut(spec, "@")
-			top.Below = append(top.Below, &Branch{Kind: kind, Name: name, Version: version, above: top})
+	top.addRunners(v)
+	return top
+}
+
+// holderOf returns the innermost package whose node_modules a folder of npm is in,
+// or nil for one at the top.
+func holderOf(folder string, at map[string]*Branch) *Branch {
+	for {
+		i := strings.LastIndex(folder, "/node_modules/")
+		if i < 0 {
+			return nil
+		}
+		if folder = folder[:i]; at[folder] != nil {
+			return at[folder]
 		}
 	}
-	needs(Runtime, v.Runtime)
-	needs(Toolchain, v.Toolchain)
+}
+
+// addRunners adds what runs and what compiles a plugin.
+func (b *Branch) addRunners(v *lock.Version) {
+	add := func(kind, name, version string) {
+		b.Below = append(b.Below, &Branch{Kind: kind, Name: name, Version: version, above: b})
+	}
+	for _, other := range [][2]string{{Runtime, v.Runtime}, {Toolchain, v.Toolchain}} {
+		if name, version, _ := strings.Cut(other[1], "@"); name != "" {
+			add(other[0], name, version)
+		}
+	}
 	if len(v.Python) > 0 && v.Runtime == "" {
-		top.Below = append(top.Below, &Branch{Kind: Machine, Name: "CPython", Version: strings.Join(v.Python, ", "), above: top})
+		add(Machine, "CPython", strings.Join(v.Python, ", "))
 	}
 	if v.Compiles() {
-		top.Below = append(top.Below, &Branch{Kind: Machine, Name: "cargo", above: top})
+		add(Machine, "cargo", "")
 	}
-	return top
 }
 
 // usersOf says which packages of a runtime need each of them, as far as its folders say
