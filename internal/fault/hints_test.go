@@ -15,84 +15,26 @@ import (
 	"testing"
 )
 
-// TestEveryFaultHasAMend walks the code of both programs. A fault that is not
+// TestEveryFaultHasAHint walks the code of both programs. A fault that is not
 // ours says how to put it right, where it is made or by the error it wraps;
 // package cli gives the hint for errors of the command line.
 func TestEveryFaultHasAHint(t *testing.T) {
-	calls, literals := 0, 0
-	of := func(e ast.Expr) bool { // fault.Of(err): the wrapped error knows
-		call, ok := e.(*ast.CallExpr)
-		if !ok {
-			return false
-		}
-		sel, ok := call.Fun.(*ast.SelectorExpr)
-		return ok && sel.Sel.Name == "Of"
-	}
-	byCLI := func(dir string) bool {
-		return dir == "../../fetch" || dir == "../../lockgen" || dir == "../../internal/cli"
-	}
-	empty := func(e ast.Expr) bool {
-		lit, ok := e.(*ast.BasicLit)
-		return ok && lit.Value == `""`
-	}
+	w := &walk{T: t, set: token.NewFileSet()}
 	for _, root := range []string{"../../fetch", "../../lockgen", "../../internal"} {
 		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 				return err
 			}
-			set := token.NewFileSet()
-			f, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
+			f, err := parser.ParseFile(w.set, name, nil, parser.SkipObjectResolution)
 			if err != nil {
 				return err
 			}
 			ast.Inspect(f, func(n ast.Node) bool {
 				switch n := n.(type) {
 				case *ast.CallExpr:
-					sel, ok := n.Fun.(*ast.SelectorExpr)
-					if !ok {
-						break
-					}
-					if sel.Sel.Name == "Errorf" && len(n.Args) > 1 && isNotExist(n.Args[len(n.Args)-1]) {
-						t.Errorf("%s: a message that ends with \"file does not exist\": use fault.Missingf", set.Position(n.Pos()))
-					}
-					if sel.Sel.Name != "Errorf" && sel.Sel.Name != "Missingf" || len(n.Args) < 3 {
-						break
-					}
-					if pkg, ok := sel.X.(*ast.Ident); !ok || pkg.Name != "fault" {
-						break
-					}
-					calls++
-					if !empty(n.Args[1]) || of(n.Args[0]) {
-						break
-					}
-					if class, ok := n.Args[0].(*ast.SelectorExpr); ok && (class.Sel.Name == "Internal" || class.Sel.Name == "Interrupted" ||
-						class.Sel.Name == "Usage" && byCLI(filepath.ToSlash(filepath.Dir(name)))) {
-						break
-					}
-					t.Errorf("%s: a fault without a hint", set.Position(n.Pos()))
+					w.call(n)
 				case *ast.CompositeLit:
-					if id, ok := n.Type.(*ast.Ident); !ok || id.Name != "failure" {
-						break // Command of proc has a hint of its own for each class
-					}
-					var class, hint ast.Expr
-					for _, e := range n.Elts {
-						if kv, ok := e.(*ast.KeyValueExpr); ok {
-							switch key, _ := kv.Key.(*ast.Ident); {
-							case key == nil:
-							case key.Name == "class":
-								class = kv.Value
-							case key.Name == "hint":
-								hint = kv.Value
-							}
-						}
-					}
-					if class == nil {
-						break
-					}
-					literals++
-					if !of(class) && (hint == nil || empty(hint)) {
-						t.Errorf("%s: a class without a hint", set.Position(n.Pos()))
-					}
+					w.literal(n)
 				}
 				return true
 			})
@@ -102,9 +44,96 @@ func TestEveryFaultHasAHint(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if calls < 300 || literals < 15 {
-		t.Errorf("only %d calls and %d literals were found", calls, literals)
+	if w.calls < 300 || w.literals < 15 {
+		t.Errorf("only %d calls and %d literals were found", w.calls, w.literals)
 	}
+}
+
+// A walk has looked at calls of fault.Errorf and fault.Missingf, and at literals of the
+// failures of package proc.
+type walk struct {
+	*testing.T
+	set             *token.FileSet
+	calls, literals int
+}
+
+// call demands a hint of a call that makes a fault.
+func (w *walk) call(n *ast.CallExpr) {
+	sel, ok := n.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return
+	}
+	if sel.Sel.Name == "Errorf" && len(n.Args) > 1 && isNotExist(n.Args[len(n.Args)-1]) {
+		w.Errorf("%s: a message that ends with \"file does not exist\": use fault.Missingf", w.set.Position(n.Pos()))
+	}
+	if sel.Sel.Name != "Errorf" && sel.Sel.Name != "Missingf" || len(n.Args) < 3 {
+		return
+	}
+	if pkg, ok := sel.X.(*ast.Ident); !ok || pkg.Name != "fault" {
+		return
+	}
+	w.calls++
+	if isEmpty(n.Args[1]) && !isOf(n.Args[0]) && !w.needsNone(n.Args[0]) {
+		w.Errorf("%s: a fault without a hint", w.set.Position(n.Pos()))
+	}
+}
+
+// needsNone reports whether faults of a class need no hint where they are made.
+func (w *walk) needsNone(class ast.Expr) bool {
+	sel, ok := class.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	switch sel.Sel.Name {
+	case "Internal", "Interrupted":
+		return true
+	case "Usage": // package cli gives one
+		dir := filepath.ToSlash(filepath.Dir(w.set.Position(class.Pos()).Filename))
+		return dir == "../../fetch" || dir == "../../lockgen" || dir == "../../internal/cli"
+	}
+	return false
+}
+
+// literal demands a hint of a failure. Command of proc has one of its own for each class.
+func (w *walk) literal(n *ast.CompositeLit) {
+	if id, ok := n.Type.(*ast.Ident); !ok || id.Name != "failure" {
+		return
+	}
+	var class, hint ast.Expr
+	for _, e := range n.Elts {
+		if kv, ok := e.(*ast.KeyValueExpr); ok {
+			switch key, _ := kv.Key.(*ast.Ident); {
+			case key == nil:
+			case key.Name == "class":
+				class = kv.Value
+			case key.Name == "hint":
+				hint = kv.Value
+			}
+		}
+	}
+	if class == nil {
+		return
+	}
+	w.literals++
+	if !isOf(class) && (hint == nil || isEmpty(hint)) {
+		w.Errorf("%s: a class without a hint", w.set.Position(n.Pos()))
+	}
+}
+
+// isOf reports whether an expression is fault.Of(err): the wrapped error knows.
+func isOf(e ast.Expr) bool {
+	call, ok := e.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	sel, ok := call.Fun.(*ast.SelectorExpr)
+	return ok && sel.Sel.Name == "Of"
+}
+
+// isEmpty reports whether an expression is "".
+func isEmpty(e ast.Expr) bool {
+	lit, ok := e.(*ast.BasicLit)
+	return ok && lit.Value == `""`
 }
 
 // isNotExist reports whether an expression is fs.ErrNotExist.

@@ -347,18 +347,30 @@ func FuzzRedirect(f *testing.F) {
 			}
 			return
 		}
-		host := strings.ToLower(strings.TrimSuffix(next.Hostname(), "."))
-		ip := net.ParseIP(host)
-		loopback := host == "localhost" || ip != nil && ip.IsLoopback()
-		switch {
-		case next.Scheme != "https" && (isPublic || next.Scheme != "http" || !loopback), host == "":
-			t.Errorf("%q is followed from %s", location, from)
-		case isPublic && (loopback || strings.HasSuffix(host, ".localhost") || ip != nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())):
-			t.Errorf("%q is followed into the network of this machine", location)
-		case kept && (next.Scheme != u.Scheme || !strings.EqualFold(next.Hostname(), u.Hostname())):
-			t.Errorf("%q gets the credential of %s", location, from)
-		case bare(next).User != nil || strings.Contains(bare(next).Host, "@"):
-			t.Errorf("%q: %s has a user", location, bare(next))
+		if what := unsafe(u, next, isPublic, kept); what != "" {
+			t.Errorf("%q from %s: %s", location, from, what)
 		}
 	})
+}
+
+// unsafe says why a redirect may not be followed, or not with the credential of where it
+// is from; "" for one that may.
+func unsafe(from, to *url.URL, isPublic, credential bool) string {
+	host := strings.ToLower(strings.TrimSuffix(to.Hostname(), "."))
+	ip := net.ParseIP(host)
+	loopback := host == "localhost" || ip != nil && ip.IsLoopback()
+	near := loopback || strings.HasSuffix(host, ".localhost") || ip != nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified())
+	switch {
+	case host == "":
+		return "it has no host"
+	case to.Scheme != "https" && (isPublic || to.Scheme != "http" || !loopback):
+		return "it is in clear"
+	case isPublic && near:
+		return "it leads into the network of this machine"
+	case credential && (to.Scheme != from.Scheme || !strings.EqualFold(to.Hostname(), from.Hostname())):
+		return "another host gets the credential"
+	case bare(to).User != nil || strings.Contains(bare(to).Host, "@"):
+		return "it has a user"
+	}
+	return ""
 }
