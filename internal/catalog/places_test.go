@@ -31,7 +31,6 @@ func TestPlacesOfPlugin(t *testing.T) {
 		}
 	}
 	places := map[string][]string{}
-	literal := regexp.MustCompile(`"([^"\n]+)"`)
 	files := 0
 	for _, top := range []string{"internal", "lockgen", "fetch", "prelude", "rules", "toolchains"} {
 		root := filepath.Join("..", "..")
@@ -39,36 +38,9 @@ func TestPlacesOfPlugin(t *testing.T) {
 			if err != nil || d.IsDir() || strings.HasSuffix(name, "_test.go") {
 				return err
 			}
-			found := map[string]bool{}
-			switch filepath.Ext(name) {
-			case ".go":
-				file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-				if err != nil {
-					return err
-				}
-				ast.Inspect(file, func(node ast.Node) bool {
-					if l, ok := node.(*ast.BasicLit); ok && l.Kind == token.STRING {
-						s, _ := strconv.Unquote(l.Value)
-						s, _, _ = strings.Cut(s, "@")
-						found[s] = true
-					}
-					return true
-				})
-			case ".bzl":
-				text, err := os.ReadFile(name)
-				if err != nil {
-					return err
-				}
-				for line := range strings.Lines(string(text)) {
-					if strings.HasPrefix(strings.TrimSpace(line), "#") {
-						continue
-					}
-					for _, m := range literal.FindAllStringSubmatch(line, -1) {
-						found[m[1]] = true
-					}
-				}
-			default:
-				return nil
+			found, err := literals(name)
+			if found == nil || err != nil {
+				return err
 			}
 			files++
 			rel, err := filepath.Rel(root, name)
@@ -102,4 +74,43 @@ func TestPlacesOfPlugin(t *testing.T) {
 			t.Errorf("%s is in %d rules: %v", name, rules, in)
 		}
 	}
+}
+
+var literal = regexp.MustCompile(`"([^"\n]+)"`)
+
+// literals returns the string literals of a Go file, without @ and what follows, or of a
+// file of Starlark; nil for other files.
+func literals(name string) (map[string]bool, error) {
+	found := map[string]bool{}
+	switch filepath.Ext(name) {
+	case ".go":
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			return nil, err
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
+			if l, ok := node.(*ast.BasicLit); ok && l.Kind == token.STRING {
+				s, _ := strconv.Unquote(l.Value)
+				s, _, _ = strings.Cut(s, "@")
+				found[s] = true
+			}
+			return true
+		})
+	case ".bzl":
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(strings.TrimSpace(line), "#") {
+				continue
+			}
+			for _, m := range literal.FindAllStringSubmatch(line, -1) {
+				found[m[1]] = true
+			}
+		}
+	default:
+		return nil, nil
+	}
+	return found, nil
 }

@@ -257,12 +257,39 @@ func TestGoResolve(t *testing.T) {
 			fake.WantFault(t, err, map[string]fault.Class{"replace": fault.Policy, "exclude": fault.Usage}[name], "example.com/"+name+"@v1.0.0 has "+name)
 		})
 	}
+	t.Run("lies", func(t *testing.T) {
+		zip := "/go/example.com/!plug/v2/@v/v2.1.0.zip"
+		for name, f := range map[string]fake.Fault{"short": fake.Shorter(100), "truncated": fake.Truncate(100), "html": fake.HTML(), "403": fake.Status(403), "500": fake.Status(500)} {
+			s.Fault(zip, f)
+			if _, err := resolve(t, sumdb, plug); fault.Of(err) != fault.Upstream && fault.Of(err) != fault.Integrity {
+				t.Errorf("%s: class %v: %v", name, fault.Of(err), err)
+			}
+		}
+		s.Fault(zip)
+		// The proxy gives other code than the database knows.
+		s.Module(fake.Module{Path: "example.com/dep", Version: "v1.1.0", Files: map[string]string{"dep.go": "package dep\n\nconst Name = \"evil\"\n"}})
+		_, err := resolve(t, sumdb, plug)
+		fake.WantFault(t, err, fault.Integrity, "SECURITY ERROR")
+		if _, err := resolve(t, "off", plug); err != nil {
+			t.Errorf("without the database: %v", err)
+		}
+	})
+}
+
+// TestGoNewer: a module that asks for a newer Go is refused, and the hint says which Go to lock.
+func TestGoNewer(t *testing.T) {
+	g := realGo(t)
+	s := goProxy(t)
+	resolve := func(t *testing.T, path string) error {
+		_, err := g.Resolve(t.Context(), goOf(s, s.SumDB()), t.TempDir(), Main{path, "1.0.0", ""}, []lock.Platform{fake.Platform(t, "linux-x86_64"), fake.Platform(t, "windows-x86_64")})
+		return err
+	}
 	t.Run("newer go", func(t *testing.T) {
 		s.Module(fake.Module{Path: "example.com/new", Version: "v1.0.0", Files: map[string]string{"go.mod": "module example.com/new\n\ngo 1.99\n", "main.go": "package main\n\nfunc main() {}\n", "lib/lib.go": "package lib\n"}})
 		s.Module(fake.Module{Path: "example.com/newdep", Version: "v1.0.0", Files: map[string]string{
 			"go.mod": "module example.com/newdep\n\ngo 1.21\n\nrequire example.com/new v1.0.0\n", "main.go": "package main\n\nimport _ \"example.com/new/lib\"\n\nfunc main() {}\n"}})
 		for _, path := range []string{"example.com/new", "example.com/newdep"} {
-			_, err := resolve(t, sumdb, Main{path, "1.0.0", ""})
+			err := resolve(t, path)
 			fake.WantFault(t, err, fault.Usage, "needs a newer Go")
 			if hint := fault.Hint(err); hint != "lock a newer Go: lockgen add go@1.99" {
 				t.Errorf("hint %q", hint)
@@ -295,7 +322,7 @@ func TestGoResolve(t *testing.T) {
 		} {
 			path := fmt.Sprintf("example.com/patch%d", i)
 			s.Module(fake.Module{Path: path, Version: "v1.0.0", Files: map[string]string{"go.mod": "module " + path + "\n\n" + tt.lines + "\n", "main.go": "package main\n\nfunc main() {}\n"}})
-			_, err := resolve(t, sumdb, Main{path, "1.0.0", ""})
+			err := resolve(t, path)
 			if tt.newer == "" {
 				if err != nil {
 					t.Errorf("%q by go %s: %v", tt.lines, own, err)
@@ -306,23 +333,6 @@ func TestGoResolve(t *testing.T) {
 			if hint := fault.Hint(err); hint != "lock a newer Go: lockgen add go@"+tt.newer {
 				t.Errorf("%q by go %s: hint %q", tt.lines, own, hint)
 			}
-		}
-	})
-	t.Run("lies", func(t *testing.T) {
-		zip := "/go/example.com/!plug/v2/@v/v2.1.0.zip"
-		for name, f := range map[string]fake.Fault{"short": fake.Shorter(100), "truncated": fake.Truncate(100), "html": fake.HTML(), "403": fake.Status(403), "500": fake.Status(500)} {
-			s.Fault(zip, f)
-			if _, err := resolve(t, sumdb, plug); fault.Of(err) != fault.Upstream && fault.Of(err) != fault.Integrity {
-				t.Errorf("%s: class %v: %v", name, fault.Of(err), err)
-			}
-		}
-		s.Fault(zip)
-		// The proxy gives other code than the database knows.
-		s.Module(fake.Module{Path: "example.com/dep", Version: "v1.1.0", Files: map[string]string{"dep.go": "package dep\n\nconst Name = \"evil\"\n"}})
-		_, err := resolve(t, sumdb, plug)
-		fake.WantFault(t, err, fault.Integrity, "SECURITY ERROR")
-		if _, err := resolve(t, "off", plug); err != nil {
-			t.Errorf("without the database: %v", err)
 		}
 	})
 }

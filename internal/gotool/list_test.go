@@ -12,25 +12,33 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
-// TestGoNews: what authors, the proxy and the checksum database say of modules,
-// without a download of one.
-func TestGoNews(t *testing.T) {
+// newsPath is a module of which some versions are retracted, and newsPlain its first version.
+const newsPath = "example.com/Tool"
+
+var newsPlain = fake.Module{Path: newsPath, Version: "v1.0.0"}
+
+// newsProxy serves the versions of a module, and two of Go itself.
+func newsProxy(t *testing.T) (*Client, *fake.Server, Config) {
+	t.Helper()
 	g, err := Find(t.Context())
 	if err != nil {
 		t.Skipf("no go to try with: %v", err)
 	}
 	s := fake.New(t)
-	c := Config{Proxy: s.GoProxy(), SumDB: s.SumDB()}
-	const path = "example.com/Tool"
-	plain := fake.Module{Path: path, Version: "v1.0.0"}
-	s.Module(plain)
+	const path = newsPath
+	s.Module(newsPlain)
 	s.Module(fake.Module{Path: path, Version: "v1.1.0"})
 	s.Module(fake.Module{Path: path, Version: "v1.2.0-rc.1"})
 	s.Module(fake.Module{Path: path, Version: "v1.3.0", Mod: "// Deprecated: use another\nmodule " + path + "\n\ngo 1.21\n\nretract [v1.1.0, v1.2.0] // it loses data\n"})
 	s.Module(fake.Module{Path: "golang.org/toolchain", Version: "v0.0.1-go1.26.6.linux-amd64"})
 	s.Module(fake.Module{Path: "golang.org/toolchain", Version: "v0.0.1-go1.26.7.linux-amd64"})
+	return g, s, Config{Proxy: s.GoProxy(), SumDB: s.SumDB()}
+}
 
-	got, err := g.Versions(t.Context(), c, t.TempDir(), path)
+// TestGoVersions: which versions there are, and what their author says of them.
+func TestGoVersions(t *testing.T) {
+	g, _, c := newsProxy(t)
+	got, err := g.Versions(t.Context(), c, t.TempDir(), newsPath)
 	if err != nil || len(got) != 4 {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -48,17 +56,21 @@ func TestGoNews(t *testing.T) {
 	if got, err := g.Versions(t.Context(), c, t.TempDir(), "example.com/none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a module that is not there: %+v, %v", got, err)
 	}
+}
 
-	s.Forget()
-	old := module.Version{Path: path, Version: "v1.1.0"}
-	first := module.Version{Path: path, Version: "v1.0.0"}
-	none := module.Version{Path: path, Version: "v1.9.0"}
+// TestGoNews: what authors, the proxy and the checksum database say of modules,
+// without a download of one.
+func TestGoNews(t *testing.T) {
+	g, s, c := newsProxy(t)
+	old := module.Version{Path: newsPath, Version: "v1.1.0"}
+	first := module.Version{Path: newsPath, Version: "v1.0.0"}
+	none := module.Version{Path: newsPath, Version: "v1.9.0"}
 	goTool := module.Version{Path: "golang.org/toolchain", Version: "v0.0.1-go1.26.6.linux-amd64"}
 	news, err := g.News(t.Context(), c, t.TempDir(), []module.Version{old, none, first, goTool})
 	if err != nil || len(news) != 4 {
 		t.Fatalf("%+v, %v", news, err)
 	}
-	zip, mod := plain.Sums()
+	zip, mod := newsPlain.Sums()
 	if news[0].Retracted != "retracted by its author: it loses data" || news[0].Deprecated != "use another" || news[0].Err != nil || !news[0].Committed.Equal(fake.Released) {
 		t.Errorf("%+v", news[0])
 	}
@@ -77,8 +89,9 @@ func TestGoNews(t *testing.T) {
 		}
 	}
 	// Another go.mod than the checksum database knows.
-	plain.Mod = "module " + path + "\n\ngo 1.22\n"
-	s.Module(plain)
+	changed := newsPlain
+	changed.Mod = "module " + newsPath + "\n\ngo 1.22\n"
+	s.Module(changed)
 	if news, err := g.News(t.Context(), c, t.TempDir(), []module.Version{first}); err != nil || fault.Of(news[0].Err) != fault.Integrity {
 		t.Errorf("%+v, %v", news, err)
 	}

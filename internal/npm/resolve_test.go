@@ -40,8 +40,15 @@ func TestResolve(t *testing.T) {
 	pkg("lib", "2.0.0", nil)
 	pkg("peer", "3.0.0", nil)
 	pkg("alien", "1.0.0", m{"os": []string{"plan9"}, "cpu": "mips", "engines": []string{"node >= 0.2"}})
-	here := registryAt(s.URL)
+	closureOfGen(t, n, s)
+	failsToResolve(t, n, s)
+	hostile.check(t)
+}
 
+// closureOfGen resolves what TestResolve published.
+func closureOfGen(t *testing.T, n *Client, s *fake.Server) {
+	t.Helper()
+	here := registryAt(s.URL)
 	l, err := n.Resolve(t.Context(), here, "gen", "1.0.0", nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -79,8 +86,13 @@ func TestResolve(t *testing.T) {
 	if l, err = n.Resolve(t.Context(), here, "alien", "1.0.0", nil, nil); err != nil || !slices.Equal(l.Packages["node_modules/alien"].CPU, []string{"mips"}) {
 		t.Errorf("alien: %+v, %v", l, err)
 	}
+}
 
-	_, err = n.Resolve(t.Context(), here, "gen", "^9", nil, nil)
+// failsToResolve asks for what the registry does not have, and for what no registry has.
+func failsToResolve(t *testing.T, n *Client, s *fake.Server) {
+	t.Helper()
+	here := registryAt(s.URL)
+	_, err := n.Resolve(t.Context(), here, "gen", "^9", nil, nil)
 	fake.WantFault(t, err, fault.Upstream, "gen@^9", "ETARGET")
 	// npm does not start for what the registry does not have.
 	var starts testenv.Starts
@@ -105,7 +117,6 @@ func TestResolve(t *testing.T) {
 	s.Fault("/@s/lib", fake.Status(403))
 	_, err = n.Resolve(t.Context(), here, "gen", "1.0.0", nil, nil)
 	fake.WantFault(t, err, fault.Upstream, "403", "@s/lib")
-	hostile.check(t)
 }
 
 // TestResolveRefuses: no dependency that is not from a registry, direct or

@@ -134,11 +134,40 @@ func TestParseConfigList(t *testing.T) {
 	fake.WantFault(t, err, fault.Machine, "pip 99 is configured with the index")
 }
 
+// TestReport: the wheels of a closure for each platform, whatever a person has set.
 func TestReport(t *testing.T) {
 	p := realPip(t)
 	home := cleanPipEnv(t)
 	s := fake.New(t)
 	index := s.URL + "/simple/"
+	publishGen(s, home)
+	setPip(t, home)
+	targets := reportsGen(t, p, s)
+	refusesReport(t, p, s)
+
+	linux := fake.Platform(t, "linux-x86_64")
+	s.Fault("/simple/gen/", fake.Status(403))
+	_, err := report(t, p, strings.Replace(index, "//", "//me:SECRET@", 1), Requirement{Package: "gen", Version: "1.0"}, linux, "3.12")
+	fake.WantFault(t, err, fault.Upstream)
+	if strings.Contains(err.Error(), "SECRET") {
+		t.Errorf("a secret is in: %v", err)
+	}
+	// A refusal ends it: the other targets have the same answer.
+	s.Fault("/simple/gen/", fake.Status(403))
+	closures, err := p.Report(t.Context(), indexAt(index), Requirement{Package: "gen", Version: "1.0", Targets: targets[:2]})
+	if err != nil || len(closures) != 2 || closures[1].Err != closures[0].Err {
+		t.Errorf("after a refusal: %+v, %v", closures, err)
+	}
+	for _, name := range []string{"canary", "cache", "gen.py"} {
+		if _, err := os.Stat(filepath.Join(home, name)); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+}
+
+// publishGen publishes gen, whose closure differs between platforms, and packages that
+// some of them cannot have. An sdist would write the canary in home.
+func publishGen(s *fake.Server, home string) {
 	wheel := func(name, version, tag string, requires ...string) {
 		s.Wheel(fake.Wheel{Name: name, Version: version, Tag: tag, Requires: requires, Files: map[string]string{name + ".py": tag}})
 	}
@@ -154,8 +183,11 @@ func TestReport(t *testing.T) {
 		wheel(name, "1.0", "py3-none-any")
 	}
 	s.Release("sdist", "sdist-1.0.tar.gz", fake.Tarball("sdist-1.0", map[string]string{"setup.py": "open('" + filepath.Join(home, "canary") + "','w')"}))
+}
 
-	// What a person may have set, and a lock must not follow.
+// setPip sets what a person may have set, and a lock must not follow.
+func setPip(t *testing.T, home string) {
+	t.Helper()
 	links := filepath.Join(home, "links")
 	evil := fake.Wheel{Name: "lib", Version: "9.0", Files: map[string]string{"lib.py": "evil"}}
 	fake.Write(t, filepath.Join(links, evil.Filename()), string(evil.Bytes()))
@@ -172,9 +204,13 @@ func TestReport(t *testing.T) {
 		t.Setenv(key, value)
 	}
 	t.Chdir(home)
+}
 
-	// The platforms come one after another in one process of pip, and go back.
-	var targets []Target
+// reportsGen asks for gen on platforms that come one after another in one process of
+// pip, and go back. It returns them.
+func reportsGen(t *testing.T, p *Client, s *fake.Server) (targets []Target) {
+	t.Helper()
+	index := s.URL + "/simple/"
 	wants := []struct {
 		on, python string
 		wheels     []string
@@ -211,7 +247,13 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s was asked for %d times", page, n)
 		}
 	}
+	return targets
+}
 
+// refusesReport asks for what a platform or an interpreter cannot have.
+func refusesReport(t *testing.T, p *Client, s *fake.Server) {
+	t.Helper()
+	index := s.URL + "/simple/"
 	linux := fake.Platform(t, "linux-x86_64")
 	for _, test := range []struct{ name, version, says string }{
 		{"musl", "1.0", "the index has musl-1.0-py3-none-musllinux_1_2_x86_64.whl"},
@@ -239,26 +281,8 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s for 3.13: %v, %v", name, wheels, err)
 		}
 	}
-	_, err = report(t, p, index, Requirement{Package: "gen", Version: "1.0"}, linux, "")
+	_, err := report(t, p, index, Requirement{Package: "gen", Version: "1.0"}, linux, "")
 	fake.WantFault(t, err, fault.Usage, "version of a Python")
-
-	s.Fault("/simple/gen/", fake.Status(403))
-	_, err = report(t, p, strings.Replace(index, "//", "//me:SECRET@", 1), Requirement{Package: "gen", Version: "1.0"}, linux, "3.12")
-	fake.WantFault(t, err, fault.Upstream)
-	if strings.Contains(err.Error(), "SECRET") {
-		t.Errorf("a secret is in: %v", err)
-	}
-	// A refusal ends it: the other targets have the same answer.
-	s.Fault("/simple/gen/", fake.Status(403))
-	closures, err = p.Report(t.Context(), indexAt(index), Requirement{Package: "gen", Version: "1.0", Targets: targets[:2]})
-	if err != nil || len(closures) != 2 || closures[1].Err != closures[0].Err {
-		t.Errorf("after a refusal: %+v, %v", closures, err)
-	}
-	for _, name := range []string{"canary", "cache", "gen.py"} {
-		if _, err := os.Stat(filepath.Join(home, name)); err == nil {
-			t.Errorf("%s was written", name)
-		}
-	}
 }
 
 // indexAt is an index of the network, without a memory of more than a project's

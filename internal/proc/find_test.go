@@ -79,14 +79,19 @@ func script(t *testing.T, dir, name, body string) {
 	}
 }
 
-func TestFind(t *testing.T) {
+// onlyPath makes a folder the only one of PATH.
+func onlyPath(t *testing.T) string {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("the programs of this test are shell scripts")
 	}
 	dir := t.TempDir()
 	t.Setenv("PATH", dir)
-	ctx := context.Background()
+	return dir
+}
 
+func TestFind(t *testing.T) {
+	dir, ctx := onlyPath(t), t.Context()
 	tool, err := Find(ctx, "pnpm")
 	if fault.Of(err) != fault.Machine || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "pnpm is not on PATH") || fault.Hint(err) != "npm install --global pnpm" {
 		t.Errorf("missing: %+v, %v, hint %q", tool, err, fault.Hint(err))
@@ -102,19 +107,6 @@ func TestFind(t *testing.T) {
 	if yes, ok := tool.AtLeast("10.10"); yes || !ok {
 		t.Errorf("10.4.1 is at least 10.10: %v %v", yes, ok)
 	}
-
-	// The first of several that works counts, as where python3 is a stub.
-	script(t, dir, "python3", `echo "Python was not found"; exit 9009`)
-	if _, err := Find(ctx, "python"); fault.Of(err) != fault.Machine || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "no python on PATH works") {
-		t.Errorf("broken: %v", err)
-	}
-	script(t, dir, "python", `[ "$*" = "-I -m pip --version" ] && echo "pip 25.1 from x (python 3.12)" && exit; echo Python 3.12.1`)
-	if tool, err := Find(ctx, "python"); err != nil || tool.Version != "3.12.1" {
-		t.Errorf("python: %+v, %v", tool, err)
-	}
-	if tool, err := Find(ctx, "pip"); err != nil || tool.Version != "25.1" || strings.Join(tool.Args, " ") != "-I -m pip" {
-		t.Errorf("pip: %+v, %v", tool, err)
-	}
 	script(t, dir, "uv", `echo hello`)
 	if _, err := Find(ctx, "uv"); fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), `does not print a version but "hello`) {
 		t.Errorf("no version: %v", err)
@@ -126,6 +118,22 @@ func TestFind(t *testing.T) {
 	cancel()
 	if _, err := Find(cancelled, "pnpm"); fault.Of(err) != fault.Interrupted {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestFindPython: the first of several that works counts, as where python3 is a stub.
+func TestFindPython(t *testing.T) {
+	dir, ctx := onlyPath(t), t.Context()
+	script(t, dir, "python3", `echo "Python was not found"; exit 9009`)
+	if _, err := Find(ctx, "python"); fault.Of(err) != fault.Machine || errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "no python on PATH works") {
+		t.Errorf("broken: %v", err)
+	}
+	script(t, dir, "python", `[ "$*" = "-I -m pip --version" ] && echo "pip 25.1 from x (python 3.12)" && exit; echo Python 3.12.1`)
+	if tool, err := Find(ctx, "python"); err != nil || tool.Version != "3.12.1" {
+		t.Errorf("python: %+v, %v", tool, err)
+	}
+	if tool, err := Find(ctx, "pip"); err != nil || tool.Version != "25.1" || strings.Join(tool.Args, " ") != "-I -m pip" {
+		t.Errorf("pip: %+v, %v", tool, err)
 	}
 }
 
