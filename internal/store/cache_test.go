@@ -42,19 +42,33 @@ func treeOf(t *testing.T, paths ...string) (string, func(context.Context, string
 	}
 }
 
-func TestTree(t *testing.T) {
-	ctx := context.Background()
-	s := testStore(t)
-	tree, build := treeOf(t, "a", "b/c", "b/d/e")
-	never := func(context.Context, string) error {
+// A builtTree is a tree of three files in a store.
+type builtTree struct {
+	*Store
+	tree, dir string
+	build     func(context.Context, string) error
+	never     func(context.Context, string) error // in the place of build, where it is not called
+}
+
+func newBuiltTree(t *testing.T) *builtTree {
+	t.Helper()
+	b := &builtTree{Store: testStore(t), never: func(context.Context, string) error {
 		t.Error("built again")
 		return errors.New("built again")
-	}
-
-	dir, err := s.Tree(ctx, tree, build)
-	if err != nil {
+	}}
+	b.tree, b.build = treeOf(t, "a", "b/c", "b/d/e")
+	var err error
+	if b.dir, err = b.Tree(t.Context(), b.tree, b.build); err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+// TestTree: a tree is built once.
+func TestTree(t *testing.T) {
+	ctx := context.Background()
+	s := newBuiltTree(t)
+	tree, dir, never := s.tree, s.dir, s.never
 	if files, err := archive.HashDir(ctx, dir, nil); err != nil || len(files) != 3 || dir != s.path("trees", tree) {
 		t.Errorf("%s holds %v, %v", dir, files, err)
 	}
@@ -72,8 +86,13 @@ func TestTree(t *testing.T) {
 	if after, err := os.Stat(dir + ".seen"); err != nil || !os.SameFile(before, after) {
 		t.Errorf("a warm tree was hashed again: %v", err)
 	}
+}
 
-	// Every change is found and healed.
+// TestTreeHealed: every change of a tree is found and healed.
+func TestTreeHealed(t *testing.T) {
+	ctx := context.Background()
+	s := newBuiltTree(t)
+	tree, dir := s.tree, s.dir
 	for _, tt := range []struct {
 		what string
 		do   func() error
@@ -117,7 +136,7 @@ func TestTree(t *testing.T) {
 			t.Fatal(tt.what, err)
 		}
 		built := 0
-		got, err := s.Tree(ctx, tree, func(ctx context.Context, dir string) error { built++; return build(ctx, dir) })
+		got, err := s.Tree(ctx, tree, func(ctx context.Context, dir string) error { built++; return s.build(ctx, dir) })
 		if err != nil || got != dir || built != 1 {
 			t.Errorf("%s: built %d times, %v", tt.what, built, err)
 		}
@@ -129,8 +148,17 @@ func TestTree(t *testing.T) {
 			t.Errorf("%s: healed to %s, %v", tt.what, hash, err)
 		}
 	}
-	// Sound, but stat says something else, or what it said is not known: hashed,
-	// kept, and known again.
+	if left := leftovers(t, s.Store); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+}
+
+// TestTreeHashed: a tree that is sound, but stat says something else of it, or what it said
+// is not known, is hashed, kept, and known again.
+func TestTreeHashed(t *testing.T) {
+	ctx := context.Background()
+	s := newBuiltTree(t)
+	tree, dir, never := s.tree, s.dir, s.never
 	for what, do := range map[string]func() error{
 		"list lost":     func() error { return os.Remove(dir + ".ok") },
 		"list changed":  func() error { return os.WriteFile(dir+".ok", []byte("x"), 0o644) },
@@ -153,7 +181,7 @@ func TestTree(t *testing.T) {
 			t.Errorf("%s: it would be hashed again (%v)", what, err)
 		}
 	}
-	if left := leftovers(t, s); len(left) > 0 {
+	if left := leftovers(t, s.Store); len(left) > 0 {
 		t.Errorf("left %v", left)
 	}
 }

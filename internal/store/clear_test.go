@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -106,11 +107,19 @@ func du(t *testing.T, dir string) int64 {
 	return n
 }
 
-func TestClear(t *testing.T) {
-	s := testStore(t)
-	ctx := t.Context()
-	oldTree, oldBlob := mustTree(t, s, "old"), mustBlob(t, s, strings.Repeat("old", 5000))
-	linked := mustBlob(t, s, strings.Repeat("linked", 5000))
+// An agedStore has what was not used for a month, and what was used just now.
+type agedStore struct {
+	*Store
+	oldTree, youngTree         string
+	oldBlob, linked, youngBlob Digest
+	outside                    string // a second link to the blob linked, which is old
+}
+
+func newAgedStore(t *testing.T) *agedStore {
+	t.Helper()
+	s := &agedStore{Store: testStore(t), outside: filepath.Join(t.TempDir(), "link")}
+	s.oldTree, s.oldBlob = mustTree(t, s.Store, "old"), mustBlob(t, s.Store, strings.Repeat("old", 5000))
+	s.linked = mustBlob(t, s.Store, strings.Repeat("linked", 5000))
 	if _, err := s.GoBuild(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -118,8 +127,8 @@ func TestClear(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A launcher of a tree that goes, and one of a tree that stays.
-	youngTree, _ := leaf("young")
-	for name, tree := range map[string]string{"old": oldTree, "young": youngTree} {
+	s.youngTree, _ = leaf("young")
+	for name, tree := range map[string]string{"old": s.oldTree, "young": s.youngTree} {
 		name = s.path("launchers", name, "x")
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
@@ -132,39 +141,45 @@ func TestClear(t *testing.T) {
 		}
 	}
 	s.Release()
-	age(t, s, 31*24*time.Hour)
-	youngBlob := mustBlob(t, s, "young")
-	mustTree(t, s, "young")
+	age(t, s.Store, 31*24*time.Hour)
+	s.youngBlob = mustBlob(t, s.Store, "young")
+	mustTree(t, s.Store, "young")
 	s.Release()
-	outside := filepath.Join(t.TempDir(), "link")
-	if err := os.Link(s.blobPath(linked), outside); err != nil {
+	if err := os.Link(s.blobPath(s.linked), s.outside); err != nil {
 		t.Skip("skipped: no hard links here:", err)
 	}
+	return s
+}
 
-	snapshot := func() (names []string) {
-		filepath.WalkDir(s.Dir(), func(name string, _ fs.DirEntry, _ error) error {
-			names = append(names, name)
-			return nil
-		})
-		return names
-	}
-	before := snapshot()
-	dry, err := next(t, s).Clear(ctx, 30*24*time.Hour, true)
+// names lists everything in the cache.
+func (s *agedStore) names() (names []string) {
+	filepath.WalkDir(s.Dir(), func(name string, _ fs.DirEntry, _ error) error {
+		names = append(names, name)
+		return nil
+	})
+	return names
+}
+
+func TestClear(t *testing.T) {
+	s := newAgedStore(t)
+	ctx := t.Context()
+	before := s.names()
+	dry, err := next(t, s.Store).Clear(ctx, 30*24*time.Hour, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after := snapshot(); fmt.Sprint(after) != fmt.Sprint(before) {
+	if after := s.names(); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("a dry run changed the cache:\n%v\n%v", before, after)
 	}
 	// What is too young for the age is kept, whatever it is.
-	if none, err := next(t, s).Clear(ctx, 32*24*time.Hour, true); err != nil || none.Blobs+none.Trees != 0 || none.Freed != 0 || none.KeptTrees != 2 || none.KeptBlobs != 3 {
+	if none, err := next(t, s.Store).Clear(ctx, 32*24*time.Hour, true); err != nil || none.Blobs+none.Trees != 0 || none.Freed != 0 || none.KeptTrees != 2 || none.KeptBlobs != 3 {
 		t.Errorf("32 days: %+v, %v", none, err)
 	}
 	var size int64
 	if runtime.GOOS != "windows" {
 		size = du(t, s.Dir())
 	}
-	got, err := next(t, s).Clear(ctx, 30*24*time.Hour, false)
+	got, err := next(t, s.Store).Clear(ctx, 30*24*time.Hour, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +190,7 @@ func TestClear(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	if runtime.GOOS != "windows" {
-		if freed := size - du(t, s.Dir()) - du(t, outside); freed != got.Freed {
+		if freed := size - du(t, s.Dir()) - du(t, s.outside); freed != got.Freed {
 			t.Errorf("du says %d bytes were freed, we say %d", freed, got.Freed)
 		}
 	}
@@ -183,21 +198,21 @@ func TestClear(t *testing.T) {
 		t.Errorf("%d bytes of files, want more than %d", got.Size, want)
 	}
 	for name, there := range map[string]bool{
-		s.path("trees", oldTree): false, s.path("trees", oldTree+".ok"): false, s.path("trees", youngTree): true,
-		s.blobPath(oldBlob): false, s.blobPath(linked): false, s.blobPath(youngBlob): true,
-		s.path("compiled", oldTree): false, s.path("compiled", youngTree): true,
-		s.path("go-build"): false, s.path("launchers", "old", "x"): false, s.path("launchers", "young", "x"): true, outside: true,
+		s.path("trees", s.oldTree): false, s.path("trees", s.oldTree+".ok"): false, s.path("trees", s.youngTree): true,
+		s.blobPath(s.oldBlob): false, s.blobPath(s.linked): false, s.blobPath(s.youngBlob): true,
+		s.path("compiled", s.oldTree): false, s.path("compiled", s.youngTree): true,
+		s.path("go-build"): false, s.path("launchers", "old", "x"): false, s.path("launchers", "young", "x"): true, s.outside: true,
 	} {
 		if _, err := os.Lstat(name); (err == nil) != there {
 			t.Errorf("%s: %v, want it there: %v", name, err, there)
 		}
 	}
-	if left := leftovers(t, s); len(left) > 0 {
+	if left := leftovers(t, s.Store); len(left) > 0 {
 		t.Errorf("left %v", left)
 	}
 	// All can be had again.
-	mustTree(t, s, "old")
-	mustBlob(t, s, strings.Repeat("old", 5000))
+	mustTree(t, s.Store, "old")
+	mustBlob(t, s.Store, strings.Repeat("old", 5000))
 }
 
 // TestLastUse: reading is use, verifying is not.
@@ -516,98 +531,113 @@ func TestClearKilled(t *testing.T) {
 	}
 }
 
-func TestVerify(t *testing.T) {
-	ctx := t.Context()
-	s := testStore(t)
-	texts := []string{"flipped", "emptied", "shorter", "folder", "good"}
-	bodies := []string{"changed", "extra", "lost", "link", "fine"}
-	var blobs []Digest
-	var trees []string
-	for _, text := range texts {
-		blobs = append(blobs, mustBlob(t, s, text))
-	}
-	for _, body := range bodies {
-		trees = append(trees, mustTree(t, s, body))
-	}
-	var expected, read int64
-	verify := func(repair bool) Verified {
-		t.Helper()
-		var mu sync.Mutex
-		expected, read = 0, 0
-		v, err := next(t, s).Verify(ctx, repair, func(n int64) { expected = n }, func(n int64) {
-			mu.Lock()
-			read += n
-			mu.Unlock()
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	if v := verify(true); v.Blobs != len(texts) || v.Trees != len(bodies) || len(v.Damaged) != 0 || read != expected || v.Bytes != read {
-		t.Fatalf("sound: %+v, read %d of %d", v, read, expected)
-	}
+// A spoiled is what [Store.Verify] shall find, and say of it.
+type spoiled struct{ path, why string }
 
-	spoil := func(name string, do func(name string) error) {
-		t.Helper()
-		os.Chmod(name, 0o644)
-		if err := do(name); err != nil {
-			t.Fatal(err)
-		}
+// spoilBlobs spoils the first four blobs of a store, and spoilTrees its first four trees.
+func spoilBlobs(t *testing.T, s *Store, blobs []Digest) []spoiled {
+	t.Helper()
+	at := func(i int) string { return s.blobPath(blobs[i]) }
+	spoil(t, at(0), write("flippeD"))
+	spoil(t, at(1), write(""))
+	spoil(t, at(2), write("short"))
+	spoil(t, at(3), os.Remove)
+	spoil(t, at(3), func(name string) error { return os.Mkdir(name, 0o755) })
+	return []spoiled{
+		{at(0), "its digest is sha256 "},
+		{at(1), "it is empty"},
+		{at(2), "its digest is sha256 "},
+		{at(3), "not a regular file"},
 	}
-	write := func(text string) func(string) error {
-		return func(name string) error { return os.WriteFile(name, []byte(text), 0o644) }
-	}
-	spoil(s.blobPath(blobs[0]), write("flippeD"))
-	spoil(s.blobPath(blobs[1]), write(""))
-	spoil(s.blobPath(blobs[2]), write("short"))
-	spoil(s.blobPath(blobs[3]), os.Remove)
-	spoil(s.blobPath(blobs[3]), func(name string) error { return os.Mkdir(name, 0o755) })
+}
+
+func spoilTrees(t *testing.T, s *Store, trees []string) []spoiled {
+	t.Helper()
 	at := func(i int, name string) string { return s.path("trees", trees[i], filepath.FromSlash(name)) }
-	spoil(at(0, "sub/c"), write("changeDc"))
-	spoil(at(1, "sub/more"), write("x"))
-	spoil(at(2, "a"), os.Remove)
-	wants := []struct{ path, why string }{
-		{s.blobPath(blobs[0]), "its digest is sha256 "},
-		{s.blobPath(blobs[1]), "it is empty"},
-		{s.blobPath(blobs[2]), "its digest is sha256 "},
-		{s.blobPath(blobs[3]), "not a regular file"},
+	spoil(t, at(0, "sub/c"), write("changeDc"))
+	spoil(t, at(1, "sub/more"), write("x"))
+	spoil(t, at(2, "a"), os.Remove)
+	wants := []spoiled{
 		{s.path("trees", trees[0]), `"sub/c" has other bytes`},
 		{s.path("trees", trees[1]), `"sub/more" is not expected`},
 		{s.path("trees", trees[2]), `"a" is missing`},
 	}
 	if os.Symlink("a", at(3, "sub/link")) == nil {
-		wants = append(wants, struct{ path, why string }{s.path("trees", trees[3]), "a symbolic link is not allowed"})
+		wants = append(wants, spoiled{s.path("trees", trees[3]), "a symbolic link is not allowed"})
 	}
+	return wants
+}
+
+// spoil makes a file writable and does something to it.
+func spoil(t *testing.T, name string, do func(name string) error) {
+	t.Helper()
+	os.Chmod(name, 0o644)
+	if err := do(name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(text string) func(string) error {
+	return func(name string) error { return os.WriteFile(name, []byte(text), 0o644) }
+}
+
+// verify verifies a store, and demands that it tells of all that it reads.
+func verify(t *testing.T, s *Store, repair bool) Verified {
+	t.Helper()
+	var mu sync.Mutex
+	var expected, read int64
+	v, err := next(t, s).Verify(t.Context(), repair, func(n int64) { expected = n }, func(n int64) {
+		mu.Lock()
+		read += n
+		mu.Unlock()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Damaged) == 0 && (read != expected || v.Bytes != read) {
+		t.Errorf("%+v, but told of %d of %d bytes", v, read, expected)
+	}
+	return v
+}
+
+func TestVerify(t *testing.T) {
+	s := testStore(t)
+	texts := []string{"flipped", "emptied", "shorter", "folder", "good"}
+	bodies := []string{"changed", "extra", "lost", "link", "fine"}
+	var blobs []Digest
+	var trees []string
+	fill := func() {
+		t.Helper()
+		blobs, trees = nil, nil
+		for i := range texts {
+			blobs, trees = append(blobs, mustBlob(t, s, texts[i])), append(trees, mustTree(t, s, bodies[i]))
+		}
+		if v := verify(t, s, true); v.Blobs != len(texts) || v.Trees != len(bodies) || len(v.Damaged) != 0 {
+			t.Fatalf("sound: %+v", v)
+		}
+	}
+	fill()
+	wants := append(spoilBlobs(t, s, blobs), spoilTrees(t, s, trees)...)
 	s.Release()
 	for _, repair := range []bool{false, true} {
-		v := verify(repair)
+		v := verify(t, s, repair)
 		if len(v.Damaged) != len(wants) || v.Blobs != len(texts) || v.Trees != len(bodies) {
 			t.Fatalf("repair %v: %+v", repair, v)
 		}
 		for _, want := range wants {
-			found := false
-			for _, d := range v.Damaged {
-				found = found || d.Path == want.path && strings.Contains(d.Why, want.why) && d.Repaired == repair && strings.HasSuffix(d.Path, d.Name)
-			}
+			found := slices.ContainsFunc(v.Damaged, func(d Damage) bool {
+				return d.Path == want.path && strings.Contains(d.Why, want.why) && d.Repaired == repair && strings.HasSuffix(d.Path, d.Name)
+			})
 			if _, err := os.Lstat(want.path); !found || (err != nil) != repair {
 				t.Errorf("repair %v: want %+v (%v) in %+v", repair, want, err, v.Damaged)
 			}
 		}
 	}
-	if v := verify(false); len(v.Damaged) != 0 || v.Blobs != 1 || v.Trees != len(texts)+len(bodies)-len(wants)-1 {
+	if v := verify(t, s, false); len(v.Damaged) != 0 || v.Blobs != 1 || v.Trees != len(texts)+len(bodies)-len(wants)-1 {
 		t.Errorf("repaired: %+v", v)
 	}
-	for _, text := range texts {
-		mustBlob(t, s, text)
-	}
-	for _, body := range bodies {
-		mustTree(t, s, body)
-	}
-	if v := verify(false); len(v.Damaged) != 0 || v.Blobs != len(texts) || v.Trees != len(bodies) {
-		t.Errorf("made anew: %+v", v)
-	}
-	cancelled, cancel := context.WithCancel(ctx)
+	fill()
+	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.Verify(cancelled, true, func(int64) {}, func(int64) {}); fault.Of(err) != fault.Interrupted {
 		t.Errorf("cancelled: %v", err)
