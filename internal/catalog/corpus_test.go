@@ -27,58 +27,7 @@ func TestCorpus(t *testing.T) {
 	if !ok {
 		t.Skip("no platform of a lock")
 	}
-	s := newStand(t, host.Name, "buck2-protobuf-test", "../../fetch")
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	compilers := filepath.Join(root, "internal", "catalog", "testdata", "protocs")
-	l, _, err := lock.Read(filepath.Join(compilers, lock.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	protoc := map[string][]string{} // the command by version
-	for _, version := range protocs {
-		v := l.Plugins["protoc"][version]
-		if v == nil || !v.Platforms[host.Name].Locked() {
-			t.Skipf("protoc %s is not locked for %s", version, host.Name)
-		}
-		path, err := s.run(compilers, s.tool("fetch"), "get", "protoc@"+version)
-		if err != nil {
-			t.Fatal(err)
-		}
-		protoc[version] = []string{path, "--proto_path=" + s.corpus}
-	}
-	// files are those that one protoc makes of a file of the corpus.
-	files := func(t *testing.T, version, file string, args ...string) ([]string, error) {
-		out := t.TempDir()
-		for i := range args {
-			args[i] = strings.ReplaceAll(args[i], "OUT", out)
-		}
-		command := slices.Concat(protoc[version], args, []string{file + ".proto"})
-		if _, err := s.run(out, command[0], command[1:]...); err != nil {
-			return nil, err
-		}
-		return slices.Sorted(maps.Keys(contents(t, out))), nil
-	}
-	// both demands the same of both protocs: the same files, or none of a file of the
-	// corpus that must does not name. What they make something of is returned.
-	both := func(t *testing.T, must []string, args ...string) (of []string) {
-		t.Helper()
-		for _, file := range corpus {
-			first, err := files(t, protocs[0], file, slices.Clone(args)...)
-			second, also := files(t, protocs[1], file, slices.Clone(args)...)
-			switch {
-			case (err != nil || also != nil) && slices.Contains(must, file), (err == nil) != (also == nil):
-				t.Errorf("of %s.proto protoc %s: %v; protoc %s: %v", file, protocs[0], err, protocs[1], also)
-			case !slices.Equal(first, second):
-				t.Errorf("of %s.proto protoc %s makes %v, and protoc %s %v", file, protocs[0], first, protocs[1], second)
-			case err == nil && len(first) > 0:
-				of = append(of, file)
-			}
-		}
-		return of
-	}
+	p := newPair(t, host.Name)
 	r, _ := catalog.Builtin().Lookup("protoc")
 	for _, name := range r.Makes {
 		t.Run("--"+name+"_out", func(t *testing.T) {
@@ -87,13 +36,13 @@ func TestCorpus(t *testing.T) {
 			if name == "php" { // without required fields, and groups
 				want = []string{"proto3"}
 			}
-			if made := both(t, want, "--"+name+"_out=OUT"); !slices.Equal(made, want) {
+			if made := p.both(t, want, "--"+name+"_out=OUT"); !slices.Equal(made, want) {
 				t.Errorf("made of %v, want %v", made, want)
 			}
 		})
 	}
 	seen := seenFiles(t)
-	plugins, _, err := lock.Read(filepath.Join(root, lock.FileName))
+	plugins, _, err := lock.Read(filepath.Join(p.root, lock.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,18 +56,11 @@ func TestCorpus(t *testing.T) {
 		for _, version := range slices.SortedFunc(maps.Keys(plugins.Plugins[name]), lock.CompareVersions) {
 			tried++
 			t.Run(name+" "+version, func(t *testing.T) {
-				path := func(name string) string {
-					path, err := s.run(root, s.tool("fetch"), "get", name)
-					if err != nil {
-						t.Fatal(err)
-					}
-					return path
-				}
 				var args []string
 				if other := beside[name]; other != "" {
-					args = append(args, "--plugin=protoc-gen-first="+path(other), "--first_out=OUT")
+					args = append(args, "--plugin=protoc-gen-first="+p.get(t, p.root, other), "--first_out=OUT")
 				}
-				args = append(args, "--plugin=protoc-gen-tried="+path(name+"@"+version), "--tried_out=OUT")
+				args = append(args, "--plugin=protoc-gen-tried="+p.get(t, p.root, name+"@"+version), "--tried_out=OUT")
 				if len(r.Options) > 0 {
 					args = append(args, "--tried_opt="+strings.Join(r.Options, ","))
 				}
@@ -126,7 +68,7 @@ func TestCorpus(t *testing.T) {
 				if seen[name].version == version {
 					must = seen[name].files
 				}
-				if made := both(t, must, args...); len(made) == 0 {
+				if made := p.both(t, must, args...); len(made) == 0 {
 					t.Error("nothing is made")
 				}
 			})
@@ -135,6 +77,78 @@ func TestCorpus(t *testing.T) {
 	if tried < len(few) {
 		t.Errorf("%d plugins were tried", tried)
 	}
+}
+
+// A pair is the protocs of both versions.
+type pair struct {
+	*stand
+	root   string              // of the repository
+	protoc map[string][]string // the command by version
+}
+
+func newPair(t *testing.T, platform string) *pair {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compilers := filepath.Join(root, "internal", "catalog", "testdata", "protocs")
+	l, _, err := lock.Read(filepath.Join(compilers, lock.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pair{newStand(t, platform, "buck2-protobuf-test", "../../fetch"), root, map[string][]string{}}
+	for _, version := range protocs {
+		v := l.Plugins["protoc"][version]
+		if v == nil || !v.Platforms[platform].Locked() {
+			t.Skipf("protoc %s is not locked for %s", version, platform)
+		}
+		p.protoc[version] = []string{p.get(t, compilers, "protoc@"+version), "--proto_path=" + p.corpus}
+	}
+	return p
+}
+
+// get installs a plugin of the lock in a folder, and returns the path of its program.
+func (p *pair) get(t *testing.T, dir, name string) string {
+	t.Helper()
+	path, err := p.run(dir, p.tool("fetch"), "get", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// files are those that one protoc makes of a file of the corpus. OUT in the arguments is
+// the folder for them.
+func (p *pair) files(t *testing.T, version, file string, args ...string) ([]string, error) {
+	out := t.TempDir()
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "OUT", out)
+	}
+	command := slices.Concat(p.protoc[version], args, []string{file + ".proto"})
+	if _, err := p.run(out, command[0], command[1:]...); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(contents(t, out))), nil
+}
+
+// both demands the same of both protocs: the same files, or none of a file of the
+// corpus that must does not name. What they make something of is returned.
+func (p *pair) both(t *testing.T, must []string, args ...string) (of []string) {
+	t.Helper()
+	for _, file := range corpus {
+		first, err := p.files(t, protocs[0], file, slices.Clone(args)...)
+		second, also := p.files(t, protocs[1], file, slices.Clone(args)...)
+		switch {
+		case (err != nil || also != nil) && slices.Contains(must, file), (err == nil) != (also == nil):
+			t.Errorf("of %s.proto protoc %s: %v; protoc %s: %v", file, protocs[0], err, protocs[1], also)
+		case !slices.Equal(first, second):
+			t.Errorf("of %s.proto protoc %s makes %v, and protoc %s %v", file, protocs[0], first, protocs[1], second)
+		case err == nil && len(first) > 0:
+			of = append(of, file)
+		}
+	}
+	return of
 }
 
 // A sight is what was seen of a plugin: its version, and the files of the corpus that it
