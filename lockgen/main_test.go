@@ -435,6 +435,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{nil, 2, "no command given"},
 		{[]string{"updaet"}, 2, "did you mean update?"},
+		{[]string{"lsit"}, 2, "did you mean list?"},
 		{[]string{"obsolete"}, 2, "commands are init, update"},
 		{[]string{"outdatet"}, 2, "did you mean outdated?"},
 		{[]string{"check", "--ofline"}, 2, "did you mean --offline?"},
