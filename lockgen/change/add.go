@@ -149,6 +149,11 @@ func (a *adding) known(spec string) error {
 	}
 	if m.Plugins[name] == nil {
 		if err := lock.CheckEntryName(name); err != nil {
+			if small := strings.ToLower(name); small != name {
+				if _, known := catalog.Builtin().Lookup(small); known {
+					return fault.Errorf(fault.Usage, "run: lockgen add "+small+strings.TrimPrefix(spec, name), "unknown plugin %q: names have no capitals", name)
+				}
+			}
 			return fault.Errorf(fault.Usage, "write: lockgen add NAME@VERSION", "%w", err)
 		}
 		if protos, is := lock.ProtosName(name); is {
