@@ -115,6 +115,9 @@ func TestReport(t *testing.T) {
 	page := p.read("r.html")
 	other := own(t)
 	other.ok("report", "--html", other.path("r.html"))
+	if out, talk := p.ok("report", "--html", "-"); strings.TrimSpace(out) != strings.TrimSpace(p.read("r.html")) || strings.Contains(talk, "wrote ") {
+		t.Errorf("to standard output: %d bytes, and %s", len(out), talk)
+	}
 	if other.read("r.html") != page {
 		t.Error("other bytes in another folder")
 	}

@@ -79,9 +79,9 @@ func sourceDate(env func(string) string) (time.Time, error) {
 	return time.Unix(n, 0).UTC(), nil
 }
 
-// deliver writes a result to --output, or prints it.
+// deliver writes a result to --output, or prints it: without a file, and for "-".
 func (p *program) deliver(text []byte) error {
-	if p.output == "" {
+	if p.output == "" || p.output == "-" {
 		p.ui.Result("%s", bytes.TrimRight(text, "\n"))
 		return nil
 	}
