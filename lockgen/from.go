@@ -91,9 +91,9 @@ func (i *initial) planMigration(ctx context.Context) error {
 	return nil
 }
 
-// nextOf prints what follows after --from: what to lock, the lines of a BUCK
-// file, and what has no equivalent.
-func (i *initial) nextOf() {
+// equivalents prints what --from found: the lines of a BUCK file, and what has no
+// equivalent.
+func (i *initial) equivalents() {
 	if targets := i.migration.Targets(i.cell); targets != "" {
 		i.ui.Say("in a BUCK file, beside an api.proto:\n%s", targets)
 	}
@@ -104,6 +104,11 @@ func (i *initial) nextOf() {
 		}
 		i.ui.Say("without an equivalent, or left to you:\n%s", strings.Join(lines, "\n"))
 	}
+}
+
+// nextOf prints what follows after --from.
+func (i *initial) nextOf() {
+	i.equivalents()
 	if len(i.wanted) > 0 {
 		i.ui.Say("next: lockgen add %s", strings.Join(i.wanted, " "))
 	}

@@ -151,6 +151,9 @@ func runInit(ctx context.Context, p *program, _ []string) error {
 		return i.data(attribute, attributes)
 	}
 	if p.dryRun {
+		if i.migration != nil {
+			i.equivalents()
+		}
 		p.ui.Say("nothing was written")
 		return nil
 	}
@@ -205,7 +208,7 @@ func (i *initial) again(flag string) string {
 	line := "lockgen init " + flag
 	for _, f := range [][3]string{{"--from", i.from}, {"--manifest", i.manifestGiven}, {"--lock", i.lockGiven}, {"--commit", i.commit}, {"--origin", i.origin, build.Home}} {
 		if f[1] != f[2] {
-			line += " " + f[0] + " " + f[1]
+			line += " " + f[0] + " " + word(f[1])
 		}
 	}
 	if i.runs {
@@ -215,6 +218,15 @@ func (i *initial) again(flag string) string {
 		line += " --here"
 	}
 	return line
+}
+
+// word is an argument of a command line, for a shell.
+func word(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-" // no shell changes these
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // data prints the result as JSON.
