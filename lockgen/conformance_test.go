@@ -125,167 +125,187 @@ func (r *ring) namesArtifact(text string) {
 
 func lockCases() []conformanceCase {
 	return []conformanceCase{
-		{name: "a damaged copy in the cache", run: func(r *ring, _ string) {
-			start := r.read("plugins.lock.toml")
-			r.locks()
-			good := r.servedFile()
-			for _, again := range []struct {
-				locked string
-				args   []string
-			}{{r.read("plugins.lock.toml"), []string{"tool"}}, {cmp.Or(start, "schema = 1\n"), nil}} {
-				bad := bytes.Clone(good)
-				bad[len(bad)/2] ^= 1
-				if err := os.Remove(r.blob(good)); err != nil {
-					r.t.Fatal(err)
-				}
-				if err := os.WriteFile(r.blob(good), bad, 0o644); err != nil {
-					r.t.Fatal(err)
-				}
-				r.write("plugins.lock.toml", again.locked)
-				r.locks(again.args...)
-				if now, err := os.ReadFile(r.blob(good)); err != nil || !bytes.Equal(now, good) {
-					r.t.Errorf("it was left as it was: %v", err)
-				}
-			}
-		}},
-		{name: "locks, and the next run keeps it", run: func(r *ring, _ string) {
-			r.locks()
-			v := r.locked().Plugins["tool"]["1.2.0"]
-			if closures := r.stand.base != nil || r.stand.kind == lock.Pip || r.stand.kind == lock.Cargo; closures && len(v.Files) < 2 {
-				r.t.Errorf("the closure is not whole: %v", v.Files)
-			}
-			first := r.read("plugins.lock.toml")
-			r.server.Forget()
-			r.ok("update")
-			r.ok("update", "--offline")
-			if n := r.server.Count(""); n > 0 || r.read("plugins.lock.toml") != first {
-				r.t.Errorf("%d requests for nothing, or another lock", n)
-			}
-			// A second version: the first is not asked for, and stays as it is.
-			r.stand.publish(r, release{version: "1.3.0", salt: "a", platforms: []string{arm, win}})
-			r.ok("add", "tool@1.3.0")
-			if n := r.server.Count(r.artifact); n > 0 {
-				r.t.Errorf("%d requests for %s", n, r.artifact)
-			}
-			second := r.read("plugins.lock.toml")
-			if strings.TrimSpace(cut(second, `plugins.tool."1.2.0"`)) != strings.TrimSpace(cut(first+"\n[", `plugins.tool."1.2.0"`)) || cut(second, `plugins.tool."1.3.0"`) == "" {
-				r.t.Errorf("after the second version:\n%s", second)
-			}
-			r.ok("remove", "tool@1.3.0")
-			if r.read("plugins.lock.toml") != first {
-				r.t.Error("adding and removing a version gives another lock")
-			}
-		}},
-		{name: "the same answer twice", run: func(r *ring, _ string) {
-			start := r.read("plugins.lock.toml")
-			r.asks("1.2.0", "", arm, win)
-			r.locks()
-			first := r.read("plugins.lock.toml")
-			r.locks("tool")
-			if r.read("plugins.lock.toml") != first {
-				r.t.Error("locking again gives other bytes")
-			}
-			other := *r
-			place := *r.place
-			other.place = &place
-			other.dir, other.cache = r.t.TempDir(), r.t.TempDir()
-			other.keepGoBuild()
-			other.asks("1.2.0", "", arm, win)
-			if start != "" {
-				other.write("plugins.lock.toml", start)
-			}
-			other.locks()
-			if other.read("plugins.lock.toml") != first {
-				r.t.Errorf("another machine makes another lock:\n%s\nand\n%s", first, other.read("plugins.lock.toml"))
-			}
-		}},
-		{name: "replaced bytes are an alarm", run: func(r *ring, name string) {
-			r.locks()
-			r.stand.publish(r, release{version: "1.2.0", salt: "b", platforms: []string{arm, win}})
-			r.ok("update") // nothing asks
-			for _, args := range [][]string{{"tool"}, {"--verify"}} {
-				r.refuses(name, fault.Integrity, []string{"SECURITY", "other bytes than when it was locked", "locked:", "now:", "the lock was not touched"}, args...)
-			}
-			// Also where the store has nothing.
-			r.cache = r.t.TempDir()
-			r.refuses(name, fault.Integrity, []string{"SECURITY"}, "tool")
-		}},
-		{name: "no such version", run: func(r *ring, _ string) {
-			r.asks("1.9.9", "", arm)
-			r.fails(fault.Upstream, []string{"plugins.toml:", "tool 1.9.9"}, "update")
-		}},
-		{name: "withdrawn, told once", run: func(r *ring, _ string) {
-			word := map[string]string{"deprecated": "is deprecated: not good", "yanked": "yanked", "retracted": "has retracted"}[r.stand.withdraws]
-			if word == "" {
-				r.t.Skip("nothing is withdrawn there")
-			}
-			r.asks("1.2.0", "", arm, win)
-			r.stand.publish(r, release{version: "1.2.0", salt: "a", platforms: []string{arm, win}, withdrawn: true})
-			var talk string
-			if r.stand.kind == lock.Cargo { // no build takes it
-				talk = r.fails(fault.Policy, nil, "update")
-			} else {
-				_, talk = r.ok("update")
-			}
-			said := map[string]bool{}
-			for line := range strings.Lines(talk) {
-				if strings.Contains(line, word) && said[line] {
-					r.t.Errorf("told twice:\n%s", talk)
-				}
-				said[line] = said[line] || strings.Contains(line, word)
-			}
-			if !slices.Contains(slices.Collect(maps.Values(said)), true) {
-				r.t.Errorf("%q is not said:\n%s", word, talk)
-			}
-		}},
-		{name: "a platform is missing", run: func(r *ring, _ string) {
-			r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{arm}})
-			r.asks("1.4.0", "", arm, win)
-			text := r.fails(r.stand.missing, []string{"tool 1.4.0 for " + win, "nothing was written"}, "update")
-			if _, text, _ = strings.Cut(text, "error:"); strings.Contains(text, arm+",") || strings.Contains(text, "for "+arm) {
-				r.t.Errorf("the platform that is there is named, too:\n%s", text)
-			}
-		}},
-		{name: "a platform is missing, optional", run: func(r *ring, _ string) {
-			r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{arm}})
-			r.asks("1.4.0", "optional = true\n", arm, win)
-			r.ok("update")
-			r.ok("check")
-			v := r.locked().Plugins["tool"]["1.4.0"]
-			if c := v.Platforms[win]; !strings.Contains(c.Unavailable, r.stand.missingReason) || strings.Contains(c.Unavailable, "127.0.0.1") || !v.Platforms[arm].Locked() {
-				r.t.Errorf("locked %+v", v.Platforms)
-			}
-		}},
-		{name: "a platform emulates", run: func(r *ring, _ string) {
-			// What is published for Intel alone runs on Apple silicon, with consent.
-			const silicon = "macos-aarch64"
-			r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{mac}})
-			r.asks("1.4.0", "", mac, silicon)
-			class := r.stand.missing
-			if own, ok := r.stand.class["a platform emulates"]; ok {
-				class = own
-			}
-			r.fails(class, []string{"tool 1.4.0 for " + silicon, `platforms.macos-aarch64 = { emulate = "macos-x86_64" }`, "optional = true"}, "update")
-			r.asks("1.4.0", "optional = true\n", mac, silicon)
-			r.ok("update")
-			if c := r.locked().Plugins["tool"]["1.4.0"].Platforms[silicon]; c.Unavailable == "" {
-				r.t.Errorf("optional: %+v", c)
-			}
-			r.asks("1.4.0", "platforms.macos-aarch64 = { emulate = \"macos-x86_64\" }\n", mac, silicon)
-			r.ok("update")
-			r.ok("check")
-			v := r.locked().Plugins["tool"]["1.4.0"]
-			if c := v.Platforms[silicon]; c != (lock.Cell{Emulate: mac}) || !v.Platforms[mac].Locked() {
-				r.t.Errorf("locked %+v", v.Platforms)
-			}
-		}},
-		{name: "offline", run: func(r *ring, _ string) {
-			r.server.Forget()
-			r.refuses("offline", fault.Upstream, []string{"offline"}, "--offline")
-			if n := r.server.Count(""); n > 0 {
-				r.t.Errorf("%d requests", n)
-			}
-		}},
+		{"a damaged copy in the cache", (*ring).damagedCopy},
+		{"locks, and the next run keeps it", (*ring).keepsLock},
+		{"the same answer twice", (*ring).sameTwice},
+		{"replaced bytes are an alarm", (*ring).alarmsOfOtherBytes},
+		{"no such version", (*ring).noSuchVersion},
+		{"withdrawn, told once", (*ring).tellsWithdrawnOnce},
+		{"a platform is missing", (*ring).missingPlatform},
+		{"a platform is missing, optional", (*ring).missingOptional},
+		{"a platform emulates", (*ring).emulates},
+		{"offline", (*ring).offline},
+	}
+}
+
+func (r *ring) damagedCopy(_ string) {
+	start := r.read("plugins.lock.toml")
+	r.locks()
+	good := r.servedFile()
+	for _, again := range []struct {
+		locked string
+		args   []string
+	}{{r.read("plugins.lock.toml"), []string{"tool"}}, {cmp.Or(start, "schema = 1\n"), nil}} {
+		bad := bytes.Clone(good)
+		bad[len(bad)/2] ^= 1
+		if err := os.Remove(r.blob(good)); err != nil {
+			r.t.Fatal(err)
+		}
+		if err := os.WriteFile(r.blob(good), bad, 0o644); err != nil {
+			r.t.Fatal(err)
+		}
+		r.write("plugins.lock.toml", again.locked)
+		r.locks(again.args...)
+		if now, err := os.ReadFile(r.blob(good)); err != nil || !bytes.Equal(now, good) {
+			r.t.Errorf("it was left as it was: %v", err)
+		}
+	}
+}
+
+func (r *ring) keepsLock(_ string) {
+	r.locks()
+	v := r.locked().Plugins["tool"]["1.2.0"]
+	if closures := r.stand.base != nil || r.stand.kind == lock.Pip || r.stand.kind == lock.Cargo; closures && len(v.Files) < 2 {
+		r.t.Errorf("the closure is not whole: %v", v.Files)
+	}
+	first := r.read("plugins.lock.toml")
+	r.server.Forget()
+	r.ok("update")
+	r.ok("update", "--offline")
+	if n := r.server.Count(""); n > 0 || r.read("plugins.lock.toml") != first {
+		r.t.Errorf("%d requests for nothing, or another lock", n)
+	}
+	// A second version: the first is not asked for, and stays as it is.
+	r.stand.publish(r, release{version: "1.3.0", salt: "a", platforms: []string{arm, win}})
+	r.ok("add", "tool@1.3.0")
+	if n := r.server.Count(r.artifact); n > 0 {
+		r.t.Errorf("%d requests for %s", n, r.artifact)
+	}
+	second := r.read("plugins.lock.toml")
+	if strings.TrimSpace(cut(second, `plugins.tool."1.2.0"`)) != strings.TrimSpace(cut(first+"\n[", `plugins.tool."1.2.0"`)) || cut(second, `plugins.tool."1.3.0"`) == "" {
+		r.t.Errorf("after the second version:\n%s", second)
+	}
+	r.ok("remove", "tool@1.3.0")
+	if r.read("plugins.lock.toml") != first {
+		r.t.Error("adding and removing a version gives another lock")
+	}
+}
+
+func (r *ring) sameTwice(_ string) {
+	start := r.read("plugins.lock.toml")
+	r.asks("1.2.0", "", arm, win)
+	r.locks()
+	first := r.read("plugins.lock.toml")
+	r.locks("tool")
+	if r.read("plugins.lock.toml") != first {
+		r.t.Error("locking again gives other bytes")
+	}
+	other := *r
+	place := *r.place
+	other.place = &place
+	other.dir, other.cache = r.t.TempDir(), r.t.TempDir()
+	other.keepGoBuild()
+	other.asks("1.2.0", "", arm, win)
+	if start != "" {
+		other.write("plugins.lock.toml", start)
+	}
+	other.locks()
+	if other.read("plugins.lock.toml") != first {
+		r.t.Errorf("another machine makes another lock:\n%s\nand\n%s", first, other.read("plugins.lock.toml"))
+	}
+}
+
+func (r *ring) alarmsOfOtherBytes(name string) {
+	r.locks()
+	r.stand.publish(r, release{version: "1.2.0", salt: "b", platforms: []string{arm, win}})
+	r.ok("update") // nothing asks
+	for _, args := range [][]string{{"tool"}, {"--verify"}} {
+		r.refuses(name, fault.Integrity, []string{"SECURITY", "other bytes than when it was locked", "locked:", "now:", "the lock was not touched"}, args...)
+	}
+	// Also where the store has nothing.
+	r.cache = r.t.TempDir()
+	r.refuses(name, fault.Integrity, []string{"SECURITY"}, "tool")
+}
+
+func (r *ring) noSuchVersion(_ string) {
+	r.asks("1.9.9", "", arm)
+	r.fails(fault.Upstream, []string{"plugins.toml:", "tool 1.9.9"}, "update")
+}
+
+func (r *ring) tellsWithdrawnOnce(_ string) {
+	word := map[string]string{"deprecated": "is deprecated: not good", "yanked": "yanked", "retracted": "has retracted"}[r.stand.withdraws]
+	if word == "" {
+		r.t.Skip("nothing is withdrawn there")
+	}
+	r.asks("1.2.0", "", arm, win)
+	r.stand.publish(r, release{version: "1.2.0", salt: "a", platforms: []string{arm, win}, withdrawn: true})
+	var talk string
+	if r.stand.kind == lock.Cargo { // no build takes it
+		talk = r.fails(fault.Policy, nil, "update")
+	} else {
+		_, talk = r.ok("update")
+	}
+	said := map[string]bool{}
+	for line := range strings.Lines(talk) {
+		if strings.Contains(line, word) && said[line] {
+			r.t.Errorf("told twice:\n%s", talk)
+		}
+		said[line] = said[line] || strings.Contains(line, word)
+	}
+	if !slices.Contains(slices.Collect(maps.Values(said)), true) {
+		r.t.Errorf("%q is not said:\n%s", word, talk)
+	}
+}
+
+func (r *ring) missingPlatform(_ string) {
+	r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{arm}})
+	r.asks("1.4.0", "", arm, win)
+	text := r.fails(r.stand.missing, []string{"tool 1.4.0 for " + win, "nothing was written"}, "update")
+	if _, text, _ = strings.Cut(text, "error:"); strings.Contains(text, arm+",") || strings.Contains(text, "for "+arm) {
+		r.t.Errorf("the platform that is there is named, too:\n%s", text)
+	}
+}
+
+func (r *ring) missingOptional(_ string) {
+	r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{arm}})
+	r.asks("1.4.0", "optional = true\n", arm, win)
+	r.ok("update")
+	r.ok("check")
+	v := r.locked().Plugins["tool"]["1.4.0"]
+	if c := v.Platforms[win]; !strings.Contains(c.Unavailable, r.stand.missingReason) || strings.Contains(c.Unavailable, "127.0.0.1") || !v.Platforms[arm].Locked() {
+		r.t.Errorf("locked %+v", v.Platforms)
+	}
+}
+
+func (r *ring) emulates(_ string) {
+	// What is published for Intel alone runs on Apple silicon, with consent.
+	const silicon = "macos-aarch64"
+	r.stand.publish(r, release{version: "1.4.0", salt: "a", platforms: []string{mac}})
+	r.asks("1.4.0", "", mac, silicon)
+	class := r.stand.missing
+	if own, ok := r.stand.class["a platform emulates"]; ok {
+		class = own
+	}
+	r.fails(class, []string{"tool 1.4.0 for " + silicon, `platforms.macos-aarch64 = { emulate = "macos-x86_64" }`, "optional = true"}, "update")
+	r.asks("1.4.0", "optional = true\n", mac, silicon)
+	r.ok("update")
+	if c := r.locked().Plugins["tool"]["1.4.0"].Platforms[silicon]; c.Unavailable == "" {
+		r.t.Errorf("optional: %+v", c)
+	}
+	r.asks("1.4.0", "platforms.macos-aarch64 = { emulate = \"macos-x86_64\" }\n", mac, silicon)
+	r.ok("update")
+	r.ok("check")
+	v := r.locked().Plugins["tool"]["1.4.0"]
+	if c := v.Platforms[silicon]; c != (lock.Cell{Emulate: mac}) || !v.Platforms[mac].Locked() {
+		r.t.Errorf("locked %+v", v.Platforms)
+	}
+}
+
+func (r *ring) offline(_ string) {
+	r.server.Forget()
+	r.refuses("offline", fault.Upstream, []string{"offline"}, "--offline")
+	if n := r.server.Count(""); n > 0 {
+		r.t.Errorf("%d requests", n)
 	}
 }
 

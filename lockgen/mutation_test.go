@@ -235,6 +235,64 @@ func swapAfter(lines []string, i, j int, sep string) string {
 	return strings.Join(c, "")
 }
 
+// entriesOf returns the text of each entry of a lock, by NAME@VERSION.
+func entriesOf(l *lock.Lock) map[string]string {
+	m := map[string]string{}
+	for name, versions := range l.Plugins {
+		for version, v := range versions {
+			m[name+"@"+version] = string(lock.Print(&lock.Lock{Plugins: map[string]map[string]*lock.Version{name: {version: v}}}))
+		}
+	}
+	return m
+}
+
+// installer downloads whatever a lock names from upstream.
+func (u *upstream) installer() *install.Installer {
+	u.t.Helper()
+	s, err := store.Open(u.t.TempDir())
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	host, _ := lock.LookupPlatform("linux-x86_64")
+	return &install.Installer{Store: s, Host: host, NoManagers: true, Download: func(_ context.Context, e *lock.Entry, key string, in *store.Ingest) error {
+		body, ok := u.bodies[coordinate(e.Locked, key, e.Locked.Files[key])]
+		if !ok {
+			return fault.Missingf(fault.Upstream, "", "no such file")
+		}
+		_, err := in.Write(body)
+		return err
+	}}
+}
+
+// installs tries what a lock says of one plugin, NAME@VERSION, and compares it with what
+// was locked. It counts the platforms for which it could be installed.
+func (u *upstream) installs(installer *install.Installer, l *lock.Lock, spec string) (installed int, err error) {
+	name, version, _ := strings.Cut(spec, "@")
+	e, old := l.Entry(name, version), u.lock.Plugins[name][version]
+	for _, platform := range lock.PlatformNames() {
+		if of := e.Locked; of != old && of.Runtime == old.Runtime && of.Include == old.Include && fmt.Sprint(of.Platforms, filesFor(of, platform)) == fmt.Sprint(old.Platforms, filesFor(old, platform)) {
+			continue // the mutation is elsewhere
+		}
+		want, _, missing := old.Cell(platform)
+		dir, cell, err := installer.Tree(u.t.Context(), e, platform)
+		if err != nil {
+			continue
+		}
+		installed++
+		if missing != nil || cell.Binary != want.Binary || cell.Tree != want.Tree || e.Locked.Runtime != old.Runtime || e.Locked.Include != old.Include {
+			return installed, fmt.Errorf("%s for %s: %+v, locked was %+v", spec, platform, cell, want)
+		}
+		list, err := archive.HashDir(u.t.Context(), dir, nil)
+		if err != nil {
+			return installed, err
+		}
+		if tree, err := archive.TreeHash(list); err != nil || tree != want.Tree {
+			return installed, fmt.Errorf("%s for %s: the folder is %s, locked was %s: %v", spec, platform, tree, want.Tree, err)
+		}
+	}
+	return installed, nil
+}
+
 // TestMutations: of many mutations of a lock, 10,000 in the full suite, none ends in other bytes than
 // were locked: check refuses it, or installing from it fails, or gives the very
 // tree that was locked. Upstream is at its worst: it has everything that the
@@ -256,58 +314,20 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := store.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	host, _ := lock.LookupPlatform("linux-x86_64")
-	installer := &install.Installer{Store: s, Host: host, NoManagers: true, Download: func(_ context.Context, e *lock.Entry, key string, in *store.Ingest) error {
-		body, ok := r.bodies[coordinate(e.Locked, key, e.Locked.Files[key])]
-		if !ok {
-			return fault.Missingf(fault.Upstream, "", "no such file")
+	takes := func(text string) (*lock.Lock, bool) { // what check does
+		l, err := lock.Parse("lock", []byte(text))
+		if err == nil {
+			err = lock.Canonical("lock", []byte(text), l)
 		}
-		_, err := in.Write(body)
-		return err
-	}}
-	tables := func(l *lock.Lock) map[string]string {
-		m := map[string]string{}
-		for name, versions := range l.Plugins {
-			for version, v := range versions {
-				m[name+"@"+version] = string(lock.Print(&lock.Lock{Plugins: map[string]map[string]*lock.Version{name: {version: v}}}))
-			}
+		if err == nil {
+			err = l.Consistent("lock")
 		}
-		return m
+		return l, err == nil && len(plan.Differences(m, wants, l)) == 0
 	}
-	was := tables(r.lock)
-	// installs tries what a lock says of one plugin and compares.
-	installs := func(l *lock.Lock, spec string) (installed int, err error) {
-		name, version, _ := strings.Cut(spec, "@")
-		e, old := l.Entry(name, version), r.lock.Plugins[name][version]
-		for _, platform := range lock.PlatformNames() {
-			if of := e.Locked; of != old && of.Runtime == old.Runtime && of.Include == old.Include && fmt.Sprint(of.Platforms, filesFor(of, platform)) == fmt.Sprint(old.Platforms, filesFor(old, platform)) {
-				continue // the mutation is elsewhere
-			}
-			want, _, missing := old.Cell(platform)
-			dir, cell, err := installer.Tree(t.Context(), e, platform)
-			if err != nil {
-				continue
-			}
-			installed++
-			if missing != nil || cell.Binary != want.Binary || cell.Tree != want.Tree || e.Locked.Runtime != old.Runtime || e.Locked.Include != old.Include {
-				return installed, fmt.Errorf("%s for %s: %+v, locked was %+v", spec, platform, cell, want)
-			}
-			list, err := archive.HashDir(t.Context(), dir, nil)
-			if err != nil {
-				return installed, err
-			}
-			if tree, err := archive.TreeHash(list); err != nil || tree != want.Tree {
-				return installed, fmt.Errorf("%s for %s: the folder is %s, locked was %s: %v", spec, platform, tree, want.Tree, err)
-			}
-		}
-		return installed, nil
-	}
+	installer := r.installer()
+	was := entriesOf(r.lock)
 	for spec := range was {
-		if n, err := installs(r.lock, spec); n != 3 || err != nil {
+		if n, err := r.installs(installer, r.lock, spec); n != 3 || err != nil {
 			t.Fatalf("%s: %d installed: %v", spec, n, err)
 		}
 	}
@@ -319,25 +339,18 @@ func TestMutations(t *testing.T) {
 			continue
 		}
 		done++
-		l, err := lock.Parse("lock", []byte(text))
-		if err == nil {
-			err = lock.Canonical("lock", []byte(text), l)
-		}
-		if err == nil {
-			err = l.Consistent("lock")
-		}
-		takes := err == nil && len(plan.Differences(m, wants, l)) == 0
-		if done%50 == 0 || takes && done%5 == 0 { // what was just done is what check does
+		l, taken := takes(text)
+		if done%50 == 0 || taken && done%5 == 0 { // what was just done is what check does
 			p.write("plugins.lock.toml", text)
-			if status, _, talk := p.run("check", "-q"); (status == 0) != takes || !takes && status != int(fault.Lock) {
+			if status, _, talk := p.run("check", "-q"); (status == 0) != taken || !taken && status != int(fault.Lock) {
 				t.Errorf("check ends with %d: %s\n%s", status, talk, text)
 			}
 		}
-		if !takes {
+		if !taken {
 			refused++
 			continue
 		}
-		now := tables(l)
+		now := entriesOf(l)
 		if !slices.Equal(slices.Sorted(maps.Keys(now)), slices.Sorted(maps.Keys(was))) {
 			t.Errorf("check takes a lock of %v", slices.Sorted(maps.Keys(now)))
 		}
@@ -345,7 +358,7 @@ func TestMutations(t *testing.T) {
 			if now[spec] == was[spec] {
 				continue
 			}
-			n, err := installs(l, spec)
+			n, err := r.installs(installer, l, spec)
 			if err != nil {
 				t.Errorf("other bytes than locked: %v", err)
 				wrong++
