@@ -180,52 +180,61 @@ func TestAirGapInside(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				tree := v.Platforms[in.Platform].Tree
-				_, missing := os.Stat(filepath.Join(cache, "trees", tree)) // two plugins may be of one folder
-				cmd := exec.CommandContext(t.Context(), in.Fetch, "get", name, "--platform", in.Platform, more, "--lock", p.path("plugins.lock.toml"), "-v")
-				cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
-				var talk bytes.Buffer
-				cmd.Stderr = &talk
-				if _, err := cmd.Output(); err != nil {
-					t.Errorf("from %s, %s: %s: %v\n%s", to, more, name, err, talk.String())
-					continue
-				}
-				if ready := strings.Contains(talk.String(), "copied the ready folder of "+name); ready != (more == "--disable-package-managers" && name != "tool" && missing != nil) && name != "node" {
-					t.Errorf("from %s, %s: %s by its ready folder: %v\n%s", to, more, name, ready, talk.String())
-				}
-				want, err := archive.HashDir(t.Context(), filepath.Join(in.Trees, tree), nil)
-				if name == "tool" { // by URL: there is no ready folder of it outside
-					want, err = nil, nil
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				got, err := archive.HashDir(t.Context(), filepath.Join(cache, "trees", tree), nil)
-				if err != nil || len(got) == 0 || want != nil && archive.Diff(want, got) != "" {
-					t.Errorf("from %s, %s: %s: %v %s", to, more, name, err, archive.Diff(want, got))
-				}
+				in.gets(t, p, cache, name, v.Platforms[in.Platform].Tree, to, more)
 			}
 		}
 	}
-	if in.Bundle != "" { // a lock alone: the place knows what the bundle is
+	if in.Bundle != "" {
+		p.ok("mirror", "--to", registry, "--bundle", in.Bundle, "--platform", in.Platform)
 		alone := filepath.Join(t.TempDir(), "plugins.lock.toml")
 		if err := os.WriteFile(alone, locked, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for _, to := range []string{"oci-layout:" + in.Layout, registry} {
-			if to == registry {
-				p.ok("mirror", "--to", registry, "--bundle", in.Bundle, "--platform", in.Platform)
-			}
-			cmd := exec.CommandContext(t.Context(), in.Fetch, "bundle", in.Bundle, "--from", to, "--platform", in.Platform, "--lock", alone, "--shell", "sh")
-			cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
-			out, err := cmd.Output()
-			if n := strings.Count(string(out), "export PATH="); err != nil || n != 2 {
-				t.Errorf("bundle from %s: %d lines, %v\n%s", to, n, err, out)
-			}
-		}
+		in.bundles(t, alone, "oci-layout:"+in.Layout)
+		in.bundles(t, alone, registry)
 	}
 	if after := p.read("plugins.lock.toml"); after != string(locked) {
 		t.Error("the lock changed")
+	}
+}
+
+// gets has fetch get a plugin from a mirror, and demands its locked tree, from the ready
+// folder where that is what the mirror has and package managers are not used.
+func (in *enclosed) gets(t *testing.T, p *place, cache, name, tree, to, more string) {
+	t.Helper()
+	_, missing := os.Stat(filepath.Join(cache, "trees", tree)) // two plugins may be of one folder
+	cmd := exec.CommandContext(t.Context(), in.Fetch, "get", name, "--platform", in.Platform, more, "--lock", p.path("plugins.lock.toml"), "-v")
+	cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
+	var talk bytes.Buffer
+	cmd.Stderr = &talk
+	if _, err := cmd.Output(); err != nil {
+		t.Errorf("from %s, %s: %s: %v\n%s", to, more, name, err, talk.String())
+		return
+	}
+	if ready := strings.Contains(talk.String(), "copied the ready folder of "+name); ready != (more == "--disable-package-managers" && name != "tool" && missing != nil) && name != "node" {
+		t.Errorf("from %s, %s: %s by its ready folder: %v\n%s", to, more, name, ready, talk.String())
+	}
+	want, err := archive.HashDir(t.Context(), filepath.Join(in.Trees, tree), nil)
+	if name == "tool" { // by URL: there is no ready folder of it outside
+		want, err = nil, nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := archive.HashDir(t.Context(), filepath.Join(cache, "trees", tree), nil)
+	if err != nil || len(got) == 0 || want != nil && archive.Diff(want, got) != "" {
+		t.Errorf("from %s, %s: %s: %v %s", to, more, name, err, archive.Diff(want, got))
+	}
+}
+
+// bundles has fetch install the bundle with a lock alone: the mirror knows what the bundle is.
+func (in *enclosed) bundles(t *testing.T, lock, from string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), in.Fetch, "bundle", in.Bundle, "--from", from, "--platform", in.Platform, "--lock", lock, "--shell", "sh")
+	cmd.Env = append(os.Environ(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
+	out, err := cmd.Output()
+	if n := strings.Count(string(out), "export PATH="); err != nil || n != 2 {
+		t.Errorf("bundle from %s: %d lines, %v\n%s", from, n, err, out)
 	}
 }
 

@@ -48,7 +48,7 @@ func TestInjectedFaults(t *testing.T) {
 			// The state before and after, made once without a fault.
 			base := &place{t: t, dir: t.TempDir(), cache: t.TempDir(), server: server, timeouts: remote.Timeouts{RetryWait: time.Millisecond}}
 			command.prepare(base)
-			before := [2]string{base.read("plugins.toml"), base.read("plugins.lock.toml")}
+			before := base.files()
 			pristine := t.TempDir()
 			if err := os.CopyFS(pristine, os.DirFS(base.cache)); err != nil {
 				t.Fatal(err)
@@ -58,7 +58,7 @@ func TestInjectedFaults(t *testing.T) {
 				return append([]string{"--manifest", p.path("plugins.toml"), "--lock", p.path("plugins.lock.toml")}, args...)
 			}
 			base.ok(with(base)[4:]...)
-			after := [2]string{base.read("plugins.toml"), base.read("plugins.lock.toml")}
+			after := base.files()
 
 			all := t.TempDir()
 			round, tried, kept := 0, 0, 0
@@ -88,24 +88,9 @@ func TestInjectedFaults(t *testing.T) {
 					held = false
 					t.Errorf("%s with %s: %s\n%s%s", command.name, i, fmt.Sprintf(format, a...), i.Stdout, i.Stderr)
 				}
-				now := [2]string{p.read("plugins.toml"), p.read("plugins.lock.toml")}
-				for n := range now {
-					if now[n] != before[n] && now[n] != after[n] {
-						bad("of the files of the project, this is left:\n%s", now[n])
-					}
-				}
-				switch class := fault.Class(i.Status); {
-				case i.Killed():
-				case class == fault.OK:
-					if now != after {
-						bad("exit 0 without its work:\n%s", now)
-					}
-				case class != fault.Machine && (class != fault.Upstream || !i.OfConnection()):
-					bad("exit %d", i.Status)
-				case i.Call != "write" && !strings.Contains(i.Stderr, "hint: "): // which is written, too
-					bad("no hint")
-				case now != before && now != after:
-					bad("one file is changed, the other is not")
+				now := p.files()
+				if what := wrongAfter(i, now, before, after); what != "" {
+					bad("%s:\n%s", what, now)
 				}
 				again := with(p)[4:]
 				if command.name == "remove" && now == after {
@@ -114,7 +99,7 @@ func TestInjectedFaults(t *testing.T) {
 				if status, _, talk := p.run(again...); status != 0 {
 					bad("again: exit %d\n%s", status, talk)
 				}
-				if now := [2]string{p.read("plugins.toml"), p.read("plugins.lock.toml")}; now != after {
+				if now := p.files(); now != after {
 					bad("again, it made\n%s", now)
 				}
 				if left, _ := filepath.Glob(p.path(".*")); len(left) > 0 {
@@ -134,6 +119,35 @@ func TestInjectedFaults(t *testing.T) {
 			testenv.Held(t, "a system call of lockgen fails, or lockgen is killed there: exit 7 or no matter, manifest and lock as before or after, then all is whole", command.name, tried, kept)
 		})
 	}
+}
+
+// files returns the manifest and the lock.
+func (p *place) files() [2]string {
+	return [2]string{p.read("plugins.toml"), p.read("plugins.lock.toml")}
+}
+
+// wrongAfter says what is wrong with how a command ended and what it left of the manifest
+// and the lock, "" for nothing.
+func wrongAfter(i testenv.Injected, now, before, after [2]string) string {
+	for n := range now {
+		if now[n] != before[n] && now[n] != after[n] {
+			return "a file of the project is not as before or after"
+		}
+	}
+	switch class := fault.Class(i.Status); {
+	case i.Killed():
+	case class == fault.OK:
+		if now != after {
+			return "exit 0 without its work"
+		}
+	case class != fault.Machine && (class != fault.Upstream || !i.OfConnection()):
+		return fmt.Sprintf("exit %d", i.Status)
+	case i.Call != "write" && !strings.Contains(i.Stderr, "hint: "): // which is written, too
+		return "no hint"
+	case now != before && now != after:
+		return "one file is changed, the other is not"
+	}
+	return ""
 }
 
 // injected writes a manifest that asks for versions of one plugin.

@@ -115,7 +115,19 @@ func TestPython(t *testing.T) {
 			t.Errorf("%s is for %v", key, f.Python)
 		}
 	}
-	// Other ways to start, of the same wheels.
+	// diff says it in words.
+	p.write("old.toml", first)
+	if out, _ := p.ok("diff", p.path("old.toml")); !strings.Contains(out, "python 3.11 3.12 -> 3.13") {
+		t.Errorf("diff says\n%s", out)
+	}
+}
+
+// TestPythonWays: the ways to start a plugin, of the same wheels.
+func TestPythonWays(t *testing.T) {
+	t.Parallel()
+	needPip(t)
+	p := newPlace(t)
+	p.publishStubs("3.13")
 	ways := map[string]struct{ lines, entry, binary string }{
 		"protoc-gen-extra": {`binary = "protoc-gen-extra"`, "stubs.extra:Main.run", "stubs/extra/__init__.py"},
 		"protoc-gen-m":     {`binary = "protoc-gen-m", entry = "stubs"`, "stubs", "stubs/__main__.py"},
@@ -139,11 +151,6 @@ func TestPython(t *testing.T) {
 	}
 	p.python(`"3.13"`, one, strings.Replace(stubs, "protoc-gen-stubs", "protoc-gen-extra", 1))
 	p.fails(fault.Lock, []string{"program is protoc-gen-stubs in the lock, but protoc-gen-extra in plugins.toml"}, "check")
-	// diff says it in words.
-	p.write("old.toml", first)
-	if out, _ := p.ok("diff", p.path("old.toml")); !strings.Contains(out, "python 3.11 3.12 -> 3.13") {
-		t.Errorf("diff says\n%s", out)
-	}
 }
 
 // TestPythonRefused: what cannot run with every interpreter is not locked.

@@ -121,8 +121,40 @@ func TestReport(t *testing.T) {
 	if other.read("r.html") != page {
 		t.Error("other bytes in another folder")
 	}
-	all := contained(t, page)
-	l := p.locked()
+	cover(t, contained(t, page), p.locked())
+	for _, text := range []string{"Bundles", "typescript", "the digests in the registry", "ts-poet", "runs what windows-x86_64 has"} {
+		if !strings.Contains(page, text) {
+			t.Errorf("no %q", text)
+		}
+	}
+	for _, text := range []string{"Changed since", "Newer versions"} {
+		if strings.Contains(page, text) {
+			t.Errorf("%q without being asked for", text)
+		}
+	}
+	p.write("old.toml", strings.Replace(strings.Replace(p.read("plugins.lock.toml"), `ts-proto", version = "2.7.2"`, `ts-proto", version = "2.7.1"`, 1), `plugins.ts-proto."2.7.2"`, `plugins.ts-proto."2.7.1"`, 3))
+	p.ok("report", "--html", p.path("r.html"), "--since", p.path("old.toml"))
+	if page := p.read("r.html"); !strings.Contains(page, "Changed since") || !strings.Contains(page, `<span class="version">2.7.1</span> → <span class="version">2.7.2</span>`) {
+		t.Error("no difference")
+	}
+	p.ok("report", "--html", p.path("r.html"), "--since", p.path("plugins.lock.toml"))
+	if !strings.Contains(p.read("r.html"), "Both pin the same") {
+		t.Error("a difference to itself")
+	}
+	p.write("keep.html", "mine")
+	p.fails(fault.Usage, []string{"--html FILE"}, "report")
+	p.fails(fault.Usage, []string{"would replace"}, "report", "--html", p.path("plugins.toml"))
+	p.fails(fault.Machine, []string{"not in a git repository"}, "report", "--html", p.path("keep.html"), "--since", "HEAD")
+	p.fails(fault.Upstream, []string{"offline"}, "report", "--html", p.path("new.html"), "--outdated", "--offline")
+	if p.read("keep.html") != "mine" {
+		t.Error("a page was written without what it was asked for")
+	}
+}
+
+// cover demands that the elements of a page have every version of a lock, its closure and
+// its platforms.
+func cover(t *testing.T, all []element, l *lock.Lock) {
+	t.Helper()
 	rows, cells, states := 0, 0, map[string]int{}
 	for _, e := range all {
 		if id := e.attr["data-of"]; id != "" {
@@ -172,34 +204,6 @@ func TestReport(t *testing.T) {
 	}
 	if rows != versions || rows < 20 || cells != 6*rows || fmt.Sprint(states) != fmt.Sprint(want) {
 		t.Errorf("%d rows of %d, %d cells, %v want %v", rows, versions, cells, states, want)
-	}
-	for _, text := range []string{"Bundles", "typescript", "the digests in the registry", "ts-poet", "runs what windows-x86_64 has"} {
-		if !strings.Contains(page, text) {
-			t.Errorf("no %q", text)
-		}
-	}
-	for _, text := range []string{"Changed since", "Newer versions"} {
-		if strings.Contains(page, text) {
-			t.Errorf("%q without being asked for", text)
-		}
-	}
-
-	p.write("old.toml", strings.Replace(strings.Replace(p.read("plugins.lock.toml"), `ts-proto", version = "2.7.2"`, `ts-proto", version = "2.7.1"`, 1), `plugins.ts-proto."2.7.2"`, `plugins.ts-proto."2.7.1"`, 3))
-	p.ok("report", "--html", p.path("r.html"), "--since", p.path("old.toml"))
-	if page := p.read("r.html"); !strings.Contains(page, "Changed since") || !strings.Contains(page, `<span class="version">2.7.1</span> → <span class="version">2.7.2</span>`) {
-		t.Error("no difference")
-	}
-	p.ok("report", "--html", p.path("r.html"), "--since", p.path("plugins.lock.toml"))
-	if !strings.Contains(p.read("r.html"), "Both pin the same") {
-		t.Error("a difference to itself")
-	}
-	p.write("keep.html", "mine")
-	p.fails(fault.Usage, []string{"--html FILE"}, "report")
-	p.fails(fault.Usage, []string{"would replace"}, "report", "--html", p.path("plugins.toml"))
-	p.fails(fault.Machine, []string{"not in a git repository"}, "report", "--html", p.path("keep.html"), "--since", "HEAD")
-	p.fails(fault.Upstream, []string{"offline"}, "report", "--html", p.path("new.html"), "--outdated", "--offline")
-	if p.read("keep.html") != "mine" {
-		t.Error("a page was written without what it was asked for")
 	}
 }
 

@@ -154,6 +154,12 @@ func TestRuntimesGo(t *testing.T) {
 	if p.read("plugins.lock.toml") == "" {
 		t.Error("no lock")
 	}
+}
+
+// TestRuntimesGoRefused: what does not fit the plugins or cannot be compiled is not locked.
+func TestRuntimesGoRefused(t *testing.T) {
+	p, _ := newGoPlace(t)
+	p.publishGoRuntimes()
 	for row, tt := range []struct {
 		name, plugin, runtimes string
 		class                  fault.Class

@@ -58,6 +58,37 @@ func (p *place) publishTypeScript() {
 	library("parts-win", "1.0.0", table{"os": []string{"win32"}})
 }
 
+// lockedTypeScript demands that a version of a library is locked and fits plugins.
+func (p *place) lockedTypeScript(library, version string, fits ...string) *lock.Version {
+	p.t.Helper()
+	versions := p.locked().Plugins[lock.RuntimeEntry("typescript", library)]
+	v := versions[version]
+	if v == nil || v.Language != "typescript" || v.Source != lock.NPM || len(v.Python) > 0 || v.Runtime != "" || !v.Platforms["linux-aarch64"].Locked() || !slices.Equal(v.Fits, fits) {
+		p.t.Fatalf("%s %s fits %q is not locked, but %v:\n%s", library, version, fits, slices.Collect(maps.Keys(versions)), p.read("plugins.lock.toml"))
+	}
+	return v
+}
+
+// folderOfTypeScript is the folder in which the packages of all runtimes lie, with their versions.
+func (p *place) folderOfTypeScript() map[string]string {
+	p.t.Helper()
+	all := map[string]string{}
+	for name, versions := range p.locked().Plugins {
+		if _, _, ok := lock.RuntimeName(name); !ok {
+			continue
+		}
+		for _, v := range versions {
+			for key, f := range v.Files {
+				if other := all[key]; other != "" && other != f.Version {
+					p.t.Errorf("%s is %s and %s", key, other, f.Version)
+				}
+				all[key] = f.Version
+			}
+		}
+	}
+	return all
+}
+
 // TestRuntimesNPM: runtimes of TypeScript lie in one folder, fit the plugins and each
 // other, and follow the plugins.
 func TestRuntimesNPM(t *testing.T) {
@@ -66,34 +97,7 @@ func TestRuntimesNPM(t *testing.T) {
 	p := newPlace(t)
 	p.publishTypeScript()
 	const prefix = "runtimes/typescript/"
-	locked := func(library, version string, fits ...string) *lock.Version {
-		t.Helper()
-		versions := p.locked().Plugins[lock.RuntimeEntry("typescript", library)]
-		v := versions[version]
-		if v == nil || v.Language != "typescript" || v.Source != lock.NPM || len(v.Python) > 0 || v.Runtime != "" || !v.Platforms["linux-aarch64"].Locked() || !slices.Equal(v.Fits, fits) {
-			t.Fatalf("%s %s fits %q is not locked, but %v:\n%s", library, version, fits, slices.Collect(maps.Keys(versions)), p.read("plugins.lock.toml"))
-		}
-		return v
-	}
-	// folder is where packages lie, with their versions, together.
-	folder := func() map[string]string {
-		t.Helper()
-		all := map[string]string{}
-		for name, versions := range p.locked().Plugins {
-			for _, v := range versions {
-				for key, f := range v.Files {
-					if _, _, ok := lock.RuntimeName(name); !ok {
-						continue
-					}
-					if other := all[key]; other != "" && other != f.Version {
-						t.Errorf("%s is %s and %s", key, other, f.Version)
-					}
-					all[key] = f.Version
-				}
-			}
-		}
-		return all
-	}
+	locked, folder := p.lockedTypeScript, p.folderOfTypeScript
 	p.typeScript(map[string]string{"protoc-gen-es": `"2.2.0"`}, `"@bufbuild/protobuf", "@connectrpc/connect", "old-lib"`)
 	p.ok("update", "--no-smoke")
 	p.ok("check")

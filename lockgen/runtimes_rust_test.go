@@ -132,30 +132,7 @@ func TestRuntimesRust(t *testing.T) {
 	if out, _ := p.ok("why", "tonic-prost"); !strings.Contains(out, "tonic-prost-0.14.9.crate: needed by runtimes/rust/tonic@0.14.9") {
 		t.Error(out)
 	}
-	// Any other crate by its name, with features; two versions of one that cannot stand for
-	// each other are two crates.
-	p.ok("add", "--allow-build-scripts", "runtimes/rust/own_lib[full]@2.0.0")
-	if text := p.read("plugins.toml"); !strings.Contains(text, `rust = ["prost", "tonic", "own_lib[full]==2.0.0"]`) || !strings.Contains(text, `"runtimes/rust/own_lib"`) {
-		t.Error(text)
-	}
-	lib := p.locked().Plugins["runtimes/rust/own_lib"]["2.0.0"]
-	if lib == nil || !slices.Equal(lib.Args, []string{"--features", "full"}) {
-		t.Fatalf("%+v\n%s", lib, p.read("plugins.lock.toml"))
-	}
-	if f := lib.Folders["own_lib-2.0.0"]; f.Called != "other_name" || f.Root != "lib/root.rs" || !slices.Equal(f.Features, []string{"full"}) ||
-		!slices.Equal(f.Imports, []string{"octets=bytes-1.12.2", "prost-0.14.6", "syn-3.0.0"}) {
-		t.Errorf("%+v", f)
-	}
-	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "own_lib[full]", "own_lib[extra]", 1))
-	p.fails(fault.Lock, []string{"args is --features full in the lock, but --features extra in plugins.toml"}, "check")
-	p.ok("update", "--no-smoke")
-	p.ok("remove", "runtimes/rust/own_lib")
-	if got := p.read("plugins.lock.toml"); got != text {
-		t.Errorf("another lock:\n%s", got)
-	}
-	if text := p.read("plugins.toml"); strings.Contains(text, "own_lib") {
-		t.Error(text)
-	}
+	p.addsCrate(text)
 	// One version runs the code of all plugins, or there is none; and they move together.
 	p.fails(fault.Usage, []string{"no prost runs the code of both protoc-gen-prost 0.5.0, which wants 0.14.1 or later, and protoc-gen-prost 0.4.0, which wants one before 0.14", "take prost out of [runtimes]"},
 		"add", "protoc-gen-prost@0.4.0", "--no-smoke")
@@ -183,6 +160,41 @@ func TestRuntimesRust(t *testing.T) {
 	if got := p.read("plugins.lock.toml"); got != text {
 		t.Errorf("another lock:\n%s", got)
 	}
+}
+
+// addsCrate: any other crate by its name, with features; two versions of one that cannot
+// stand for each other are two crates. Without it the lock is what it was.
+func (p *place) addsCrate(text string) {
+	p.t.Helper()
+	p.ok("add", "--allow-build-scripts", "runtimes/rust/own_lib[full]@2.0.0")
+	if text := p.read("plugins.toml"); !strings.Contains(text, `rust = ["prost", "tonic", "own_lib[full]==2.0.0"]`) || !strings.Contains(text, `"runtimes/rust/own_lib"`) {
+		p.t.Error(text)
+	}
+	lib := p.locked().Plugins["runtimes/rust/own_lib"]["2.0.0"]
+	if lib == nil || !slices.Equal(lib.Args, []string{"--features", "full"}) {
+		p.t.Fatalf("%+v\n%s", lib, p.read("plugins.lock.toml"))
+	}
+	if f := lib.Folders["own_lib-2.0.0"]; f.Called != "other_name" || f.Root != "lib/root.rs" || !slices.Equal(f.Features, []string{"full"}) ||
+		!slices.Equal(f.Imports, []string{"octets=bytes-1.12.2", "prost-0.14.6", "syn-3.0.0"}) {
+		p.t.Errorf("%+v", f)
+	}
+	p.write("plugins.toml", strings.Replace(p.read("plugins.toml"), "own_lib[full]", "own_lib[extra]", 1))
+	p.fails(fault.Lock, []string{"args is --features full in the lock, but --features extra in plugins.toml"}, "check")
+	p.ok("update", "--no-smoke")
+	p.ok("remove", "runtimes/rust/own_lib")
+	if got := p.read("plugins.lock.toml"); got != text {
+		p.t.Errorf("another lock:\n%s", got)
+	}
+	if text := p.read("plugins.toml"); strings.Contains(text, "own_lib") {
+		p.t.Error(text)
+	}
+}
+
+// TestRuntimesRustRefused: what does not fit the plugins or cannot be compiled is not locked.
+func TestRuntimesRustRefused(t *testing.T) {
+	t.Parallel()
+	p, _ := newCargoPlace(t)
+	p.publishRustRuntimes()
 	for _, tt := range []struct {
 		name, plugin, runtimes string
 		class                  fault.Class

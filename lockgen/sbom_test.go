@@ -47,15 +47,10 @@ maven = "https://maven.example.com/repo/"
 	return p
 }
 
-// TestSBOMPackages: what a bill says of each kind of source.
-func TestSBOMPackages(t *testing.T) {
-	t.Parallel()
-	p := kinds(t)
-	out, _ := p.ok("sbom")
-	bom := new(cyclonedx.BOM)
-	if err := cyclonedx.NewBOMDecoder(strings.NewReader(out), cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
-		t.Fatal(err)
-	}
+// wholeBill demands that the references of a bill are whole and its package URLs canonical. It
+// returns the components by package URL.
+func wholeBill(t *testing.T, bom *cyclonedx.BOM) map[string]cyclonedx.Component {
+	t.Helper()
 	got := map[string]cyclonedx.Component{}
 	refs := map[string]bool{"lock": true}
 	for _, c := range *bom.Components {
@@ -78,6 +73,19 @@ func TestSBOMPackages(t *testing.T) {
 			}
 		}
 	}
+	return got
+}
+
+// TestSBOMPackages: what a bill says of each kind of source.
+func TestSBOMPackages(t *testing.T) {
+	t.Parallel()
+	p := kinds(t)
+	out, _ := p.ok("sbom")
+	bom := new(cyclonedx.BOM)
+	if err := cyclonedx.NewBOMDecoder(strings.NewReader(out), cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
+		t.Fatal(err)
+	}
+	got := wholeBill(t, bom)
 	for _, purl := range []string{
 		"pkg:npm/%40acme/deep@2.0.0", "pkg:npm/b@1.0.0", "pkg:npm/b@2.0.0", "pkg:npm/c@3.0.0",
 		"pkg:pypi/snake-plugin@3.0?file_name=snake_plugin-3.0-py3-none-any.whl",
