@@ -226,6 +226,18 @@ message M { google.protobuf.Timestamp at = 1; }
 
 // One project, many questions: a daemon and a build of fetch cost seconds.
 func TestRules(t *testing.T) {
+	p, server := rulesProject(t)
+	testRulesDownload(t, p, server)
+	testRulesGenerate(t, p)
+	testRulesRefuse(t, p)
+	testRulesSettings(t, p, server)
+	testRulesAgain(t, p, server)
+}
+
+// rulesProject has libraries of plugins that a server has, in one version or two, packed
+// and not, or as other bytes than the lock's.
+func rulesProject(t *testing.T) (*bucktest.Project, *files) {
+	t.Helper()
 	echo := shellPlugin(t, "echo.ts", "// echo 1.0.0\n")
 	other := shellPlugin(t, "echo.ts", "// echo 2.0.0\n")
 	packed := map[string]string{"bin/protoc-gen-packed": string(echo)}
@@ -241,7 +253,7 @@ func TestRules(t *testing.T) {
 		packedPlugin("packed", server.URL+"/packed.tar.gz", "tar.gz", tarball, echo) +
 		packedPlugin("zipped", server.URL+"/zipped.zip", "zip", zip, other) +
 		httpPlugin("nowhere", "1.0.0", server.URL+"/nowhere", echo, "its publisher has no build for it")
-	p := scratch(t, more, map[string]string{
+	return scratch(t, more, map[string]string{
 		"api/a.proto": scratchProto,
 		"api/b.proto": "syntax = \"proto3\";\nimport \"api/a.proto\";\nimport \"examples/typescript/common/money.proto\";\n" +
 			"// Holds an M.\nmessage B { scratch.M m = 1; example.common.Money price = 2 [deprecated = true]; }\n",
@@ -325,8 +337,11 @@ typescript_proto_library(name = "both", srcs = ["a.proto"], proto = "//api:a_pro
 typescript_proto_library(name = "none")
 typescript_proto_library(name = "kind", srcs = ["BUCK"])
 `,
-	})
+	}), server
+}
 
+// testRulesDownload: a build downloads what it needs, and takes nothing else for it.
+func testRulesDownload(t *testing.T, p *bucktest.Project, server *files) {
 	t.Run("analysis downloads nothing", func(t *testing.T) {
 		p := p.On(t)
 		p.Must("audit", "providers", "--quiet", "//api/...", "toolchains//...")
@@ -374,6 +389,10 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 		host, _ := lock.Host()
 		expect(t, p.Fails("build", "//api:nowhere"), "toolchains//:nowhere", "nowhere 1.0.0: not available on "+host.Name+": its publisher has no build for it", "Hint: ", "lockgen explain NAME")
 	})
+}
+
+// testRulesGenerate: what is generated, from sources of more than one cell.
+func testRulesGenerate(t *testing.T, p *bucktest.Project) {
 	t.Run("descriptor set", func(t *testing.T) {
 		p := p.On(t)
 		outs := p.Build("//api:b_proto", "//api:from_proto[descriptor]")
@@ -434,6 +453,10 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 		}
 		expect(t, string(data), `with parameter "import_extension=none,keep_empty_files=true,`, `from "@one/`, `from "@two/`, "Holds an M.")
 	})
+}
+
+// testRulesRefuse: what is wrong in .proto files, BUCK files and locks.
+func testRulesRefuse(t *testing.T, p *bucktest.Project) {
 	t.Run("import without a dependency", func(t *testing.T) {
 		p := p.On(t)
 		for _, target := range []string{"//api:bad_proto", "//api:bad_ts"} {
@@ -469,6 +492,10 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 		p := p.On(t)
 		expect(t, p.Fails("targets", "//newer:"), "newer/BUCK", "plugins.lock.toml has schema 2, but this buck2-protobuf reads 1: use a newer buck2-protobuf")
 	})
+}
+
+// testRulesSettings: what the rules pass on to fetch.
+func testRulesSettings(t *testing.T, p *bucktest.Project, server *files) {
 	t.Run("switches", func(t *testing.T) {
 		p := p.On(t)
 		got := p.Must("aquery", "all_actions(toolchains//:ts-proto)", "--output-attribute", "^cmd$",
@@ -492,6 +519,10 @@ typescript_proto_library(name = "kind", srcs = ["BUCK"])
 			t.Errorf("requests %q, want %q", got, want)
 		}
 	})
+}
+
+// testRulesAgain: what a change builds again, and what it does not.
+func testRulesAgain(t *testing.T, p *bucktest.Project, server *files) {
 	t.Run("a comment of an imported file generates nothing anew", func(t *testing.T) {
 		p := p.On(t)
 		p.Build("//api:from_ts")

@@ -193,77 +193,102 @@ func expectMisfits(t *testing.T, p *bucktest.Project, target, library string, ch
 	bucktest.Write(t, p.Dir, map[string]string{lock.FileName: string(text)})
 }
 
+// pythonTable is a runtime of Python in a lock. Files are separated by spaces, with
+// @PLATFORM where they are for one alone.
+func pythonTable(name, fits, files string) string {
+	text := "[runtimes.python." + name + ".\"1.0\"]\nsource = \"pip\"\npackage = \"" + name + "\"\npython = [\"3.12\"]\ntrust = \"registry\"\nfits = " + fits + "\n[runtimes.python." + name + ".\"1.0\".files]\n"
+	for _, file := range strings.Fields(files) {
+		file, platform, _ := strings.Cut(file, "@")
+		if platform != "" {
+			platform = ", platforms = [\"" + platform + "\"]"
+		}
+		text += fmt.Sprintf("%q = { sha256 = %q, size = 7%s }\n", file, sum, platform)
+	}
+	return text + "[runtimes.python." + name + ".\"1.0\".platforms]\nlinux-x86_64 = { tree = \"" + sum + "\" }\nmacos-aarch64 = { unavailable = \"no\" }\nwindows-aarch64 = { emulate = \"windows-x86_64\" }\nwindows-x86_64 = { tree = \"" + sum + "\" }\n"
+}
+
+var pythonRuntimes = "schema = 1\n[plugins]\n" +
+	pythonTable("grpcio", `["grpcio-tools@1.72.1"]`, "grpcio-1.0-cp312-a.whl@linux-x86_64 grpcio-1.0-cp312-b.whl@windows-x86_64 Typing_Extensions-4-py3-none-any.whl colour-1-py3-none-any.whl@windows-x86_64") +
+	pythonTable("protobuf", `["protoc@30.2"]`, "protobuf-1.0-py3-none-any.whl Typing_Extensions-4-py3-none-any.whl")
+
+// runtimesOf reads the runtimes of a language from a lock.
+func runtimesOf(t *testing.T, bzl starlark.StringDict, text, language string) starlark.Value {
+	t.Helper()
+	runtimes, err := call(t, bzl["runtimes_of"], parse(t, text), starlark.NewList(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, _, _ := runtimes.(*starlark.Dict).Get(starlark.String(language))
+	return of
+}
+
+// expectCall calls a function with one argument, and compares what it returns.
+func expectCall(t *testing.T, f, argument starlark.Value, want string) {
+	t.Helper()
+	got, err := call(t, f, argument)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != want {
+		t.Errorf("%s returns %s\nwant %s", f, got, want)
+	}
+}
+
+// refusesLock demands that the runtimes of a lock are refused with a message.
+func refusesLock(t *testing.T, bzl starlark.StringDict, text string, says ...string) {
+	t.Helper()
+	_, err := call(t, bzl["runtimes_of"], parse(t, text), starlark.NewList(nil))
+	for _, part := range says {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: %v", part, err)
+		}
+	}
+}
+
 // TestRuntimesOfLock: what the rules read of the runtimes of a lock.
 func TestRuntimesOfLock(t *testing.T) {
-	table := func(name, fits, files string) string {
-		text := "[runtimes.python." + name + ".\"1.0\"]\nsource = \"pip\"\npackage = \"" + name + "\"\npython = [\"3.12\"]\ntrust = \"registry\"\nfits = " + fits + "\n[runtimes.python." + name + ".\"1.0\".files]\n"
-		for _, file := range strings.Fields(files) {
-			file, platform, _ := strings.Cut(file, "@")
-			if platform != "" {
-				platform = ", platforms = [\"" + platform + "\"]"
-			}
-			text += fmt.Sprintf("%q = { sha256 = %q, size = 7%s }\n", file, sum, platform)
-		}
-		return text + "[runtimes.python." + name + ".\"1.0\".platforms]\nlinux-x86_64 = { tree = \"" + sum + "\" }\nmacos-aarch64 = { unavailable = \"no\" }\nwindows-aarch64 = { emulate = \"windows-x86_64\" }\nwindows-x86_64 = { tree = \"" + sum + "\" }\n"
-	}
-	text := "schema = 1\n[plugins]\n" +
-		table("grpcio", `["grpcio-tools@1.72.1"]`, "grpcio-1.0-cp312-a.whl@linux-x86_64 grpcio-1.0-cp312-b.whl@windows-x86_64 Typing_Extensions-4-py3-none-any.whl colour-1-py3-none-any.whl@windows-x86_64") +
-		table("protobuf", `["protoc@30.2"]`, "protobuf-1.0-py3-none-any.whl Typing_Extensions-4-py3-none-any.whl")
 	bzl := load(t, "lock.bzl", nil)
-	none := starlark.NewList(nil)
-	runtimes, err := call(t, bzl["runtimes_of"], parse(t, text), none)
-	if err != nil {
-		t.Fatal(err)
-	}
-	python, _, _ := runtimes.(*starlark.Dict).Get(starlark.String("python"))
-	libraries, err := call(t, bzl["libraries_of"], python)
-	if err != nil {
-		t.Fatal(err)
-	}
 	want := `{"typing-extensions": {"linux-x86_64": "grpcio", "windows-aarch64": "grpcio", "windows-x86_64": "grpcio"}, ` +
 		`"grpcio": {"linux-x86_64": "grpcio", "windows-aarch64": "grpcio", "windows-x86_64": "grpcio"}, ` +
 		`"colour": {"windows-aarch64": "grpcio", "windows-x86_64": "grpcio"}, ` +
 		`"protobuf": {"linux-x86_64": "protobuf", "windows-aarch64": "protobuf", "windows-x86_64": "protobuf"}}`
-	if got := libraries.String(); got != want {
-		t.Errorf("libraries %s\nwant      %s", got, want)
-	}
-	java := "schema = 1\n[plugins]\n" + strings.NewReplacer(".python.", ".java.", `"pip"`, `"maven"`, "python = [\"3.12\"]\n", "").Replace(table("grpc", `["protoc-gen-grpc-java@1.0"]`, "io.grpc/grpc-api-1.0.jar com.acme/x-1.jar@windows-x86_64"))
-	ofJava, err := call(t, bzl["runtimes_of"], parse(t, java), none)
-	if err != nil {
-		t.Fatal(err)
-	}
-	of, _, _ := ofJava.(*starlark.Dict).Get(starlark.String("java"))
-	jars, err := call(t, bzl["libraries_of"], of)
-	if err != nil {
-		t.Fatal(err)
-	}
+	expectCall(t, bzl["libraries_of"], runtimesOf(t, bzl, pythonRuntimes, "python"), want)
+	java := "schema = 1\n[plugins]\n" + strings.NewReplacer(".python.", ".java.", `"pip"`, `"maven"`, "python = [\"3.12\"]\n", "").Replace(pythonTable("grpc", `["protoc-gen-grpc-java@1.0"]`, "io.grpc/grpc-api-1.0.jar com.acme/x-1.jar@windows-x86_64"))
 	want = `{"io.grpc/grpc-api-1.0.jar": {"linux-x86_64": "grpc", "windows-aarch64": "grpc", "windows-x86_64": "grpc"}, "com.acme/x-1.jar": {"windows-aarch64": "grpc", "windows-x86_64": "grpc"}}`
-	if got := jars.String(); got != want {
-		t.Errorf("libraries %s\nwant      %s", got, want)
+	expectCall(t, bzl["libraries_of"], runtimesOf(t, bzl, java, "java"), want)
+	for _, tt := range []struct{ old, new, says string }{
+		{sum, strings.ToUpper(sum), "sha256 of"},
+		{`source = "pip"`, `source = "pup"`, "source"},
+		{"size = 7", "size = 0", "size of"},
+		{`windows-x86_64 = { tree = "` + sum + `" }`, "", "emulates"},
+		{pythonTable("protobuf", `["protoc@30.2"]`, ""), "[runtimes.python.grpcio.\"2.0\"]\nsource = \"pip\"\nfiles = {}\nplatforms = {}\n", "more than one version"},
+	} {
+		changed := strings.ReplaceAll(pythonRuntimes, tt.old, tt.new)
+		if tt.says == "more than one version" {
+			changed = pythonRuntimes + tt.new
+		}
+		refusesLock(t, bzl, changed, tt.says, "Run: lockgen update")
 	}
+}
+
+// TestPackagesOfLock: what the rules read of the runtimes of Go.
+func TestPackagesOfLock(t *testing.T) {
+	bzl := load(t, "lock.bzl", nil)
 	golang := "schema = 1\n[plugins]\n[runtimes.go.x.\"1.0.0\"]\nsource = \"go\"\npackage = \"example.com/x\"\ntrust = \"registry\"\n[runtimes.go.x.\"1.0.0\".files]\n" +
 		fmt.Sprintf("\"example.com/x@v1.0.0.zip\" = { name = \"example.com/x\", version = \"1.0.0\", sha256 = %q, size = 7 }\n\"example.com/x/y@v2.0.0.zip\" = { name = \"example.com/x/y\", version = \"2.0.0\", sha256 = %q, size = 7 }\n", sum, sum) +
 		"[runtimes.go.x.\"1.0.0\".folders]\n\"example.com/x\" = { files = [\"a.go\", \"a.s\", \"data.bin\"], imports = [\"example.com/x/y/z\"] }\n\"example.com/x/y/z\" = { files = [\"z.go\"] }\n[runtimes.go.x.\"1.0.0\".platforms]\nlinux-x86_64 = { tree = \"" + sum + "\" }\n"
-	ofGo, err := call(t, bzl["runtimes_of"], parse(t, golang), none)
-	if err != nil {
-		t.Fatal(err)
-	}
-	of, _, _ = ofGo.(*starlark.Dict).Get(starlark.String("go"))
-	packages, err := call(t, bzl["packages_of"], of)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = `{"example.com/x": struct(embedded = ["data.bin"], folder = "example.com/x@v1.0.0/", imports = ["example.com/x/y/z"], module = "example.com/x@v1.0.0.zip", srcs = ["a.go", "a.s"]), ` +
+	want := `{"example.com/x": struct(embedded = ["data.bin"], folder = "example.com/x@v1.0.0/", imports = ["example.com/x/y/z"], module = "example.com/x@v1.0.0.zip", srcs = ["a.go", "a.s"]), ` +
 		`"example.com/x/y/z": struct(embedded = [], folder = "example.com/x/y@v2.0.0/z/", imports = [], module = "example.com/x/y@v2.0.0.zip", srcs = ["z.go"])}`
-	if got := packages.String(); got != want {
-		t.Errorf("packages %s\nwant     %s", got, want)
-	}
+	expectCall(t, bzl["packages_of"], runtimesOf(t, bzl, golang, "go"), want)
 	for old, says := range map[string]string{"example.com/x/y/z\" = {": "which is not locked", "\"example.com/x\" = {": "in none of the modules"} {
 		changed := strings.Replace(golang, old, strings.Replace(old, "example.com/", "example.org/", 1), 1)
-		if _, err := call(t, bzl["runtimes_of"], parse(t, changed), none); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v", says, err)
-		}
+		refusesLock(t, bzl, changed, says)
 	}
+}
+
+// TestCratesOfLock: what the rules read of the runtimes of Rust.
+func TestCratesOfLock(t *testing.T) {
+	bzl := load(t, "lock.bzl", nil)
 	rust := "schema = 1\n[plugins]\n[runtimes.rust.x.\"1.0.0\"]\nbuild-scripts = [\"m-1.0.0\", \"x-1.0.0\"]\nsource = \"cargo\"\npackage = \"x\"\ntrust = \"registry\"\n[runtimes.rust.x.\"1.0.0\".files]\n"
 	for _, crate := range []string{"m", "win", "x", "x-more"} {
 		rust += fmt.Sprintf("\"%s-1.0.0.crate\" = { name = %q, version = \"1.0.0\", sha256 = %q, size = 7 }\n", crate, crate, sum)
@@ -271,11 +296,7 @@ func TestRuntimesOfLock(t *testing.T) {
 	rust += "[runtimes.rust.x.\"1.0.0\".folders]\n\"m-1.0.0\" = { type = \"proc-macro\", called = \"mac\", root = \"l.rs\", edition = \"2018\" }\n\"win-1.0.0\" = { edition = \"2021\" }\n" +
 		"\"x-1.0.0\" = { edition = \"2021\", features = [\"a\"], imports = [\"m-1.0.0\", \"w=win-1.0.0 windows-x86_64\"], script = \"build.rs\", script-imports = [\"m-1.0.0\"] }\n\"x-more-1.0.0\" = { edition = \"2021\", imports = [\"x-1.0.0\"] }\n" +
 		"[runtimes.rust.x.\"1.0.0\".platforms]\nlinux-x86_64 = { tree = \"" + sum + "\" }\nwindows-aarch64 = { emulate = \"windows-x86_64\" }\nwindows-x86_64 = { tree = \"" + sum + "\" }\n"
-	ofRust, err := call(t, bzl["runtimes_of"], parse(t, rust), none)
-	if err != nil {
-		t.Fatal(err)
-	}
-	of, _, _ = ofRust.(*starlark.Dict).Get(starlark.String("rust"))
+	of := runtimesOf(t, bzl, rust, "rust")
 	crates, err := call(t, bzl["crates_of"], of)
 	if err != nil {
 		t.Fatal(err)
@@ -290,24 +311,25 @@ func TestRuntimesOfLock(t *testing.T) {
 		}
 	}
 	one, _, _ := of.(*starlark.Dict).Get(starlark.String("x"))
-	roots, err := call(t, bzl["roots_of"], one)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := roots.String(), `{"x": "x-1.0.0", "x-more": "x-more-1.0.0"}`; got != want {
-		t.Errorf("roots %s, want %s", got, want)
-	}
+	expectCall(t, bzl["roots_of"], one, `{"x": "x-1.0.0", "x-more": "x-more-1.0.0"}`)
 	for old, says := range map[string]string{`imports = ["x-1.0.0"]`: "which is not locked", `edition = "2018"`: "is malformed", `"win-1.0.0" = {`: "not those of the same crates"} {
 		changed := strings.Replace(rust, old, strings.NewReplacer("x-1", "y-1", "2018", "@", "win", "other").Replace(old), 1)
-		if _, err := call(t, bzl["runtimes_of"], parse(t, changed), none); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v", says, err)
-		}
+		refusesLock(t, bzl, changed, says)
 	}
-	own, err := call(t, bzl["runtimes_of"], parse(t, text), starlark.NewList([]starlark.Value{starlark.String("python")}))
+}
+
+// TestMisfit: what the rules say of a library that is not for the code of a plugin.
+func TestMisfit(t *testing.T) {
+	bzl := load(t, "lock.bzl", nil)
+	runtimes, err := call(t, bzl["runtimes_of"], parse(t, pythonRuntimes), starlark.NewList(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	only, err := call(t, bzl["runtimes_of"], parse(t, text), starlark.NewList([]starlark.Value{starlark.String("python")}), parse(t, "python = [\"protoc@30.2\"]\n"))
+	own, err := call(t, bzl["runtimes_of"], parse(t, pythonRuntimes), starlark.NewList([]starlark.Value{starlark.String("python")}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	only, err := call(t, bzl["runtimes_of"], parse(t, pythonRuntimes), starlark.NewList([]starlark.Value{starlark.String("python")}), parse(t, "python = [\"protoc@30.2\"]\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,21 +354,6 @@ func TestRuntimesOfLock(t *testing.T) {
 		}
 		if s, _ := starlark.AsString(got); s != tt.want {
 			t.Errorf("%s %s: %q, want %q", tt.plugin, tt.version, s, tt.want)
-		}
-	}
-	for _, tt := range []struct{ old, new, says string }{
-		{sum, strings.ToUpper(sum), "sha256 of"},
-		{`source = "pip"`, `source = "pup"`, "source"},
-		{"size = 7", "size = 0", "size of"},
-		{`windows-x86_64 = { tree = "` + sum + `" }`, "", "emulates"},
-		{table("protobuf", `["protoc@30.2"]`, ""), "[runtimes.python.grpcio.\"2.0\"]\nsource = \"pip\"\nfiles = {}\nplatforms = {}\n", "more than one version"},
-	} {
-		changed := strings.ReplaceAll(text, tt.old, tt.new)
-		if tt.says == "more than one version" {
-			changed = text + tt.new
-		}
-		if _, err := call(t, bzl["runtimes_of"], parse(t, changed), none); err == nil || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "Run: lockgen update") {
-			t.Errorf("%s: %v", tt.says, err)
 		}
 	}
 }
