@@ -1,12 +1,9 @@
 package main
 
 import (
-	"io/fs"
-	"net/url"
+	"cmp"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,9 +89,6 @@ func (s *served) forgetFiles() {
 // wrong says what is wrong with how fetch get bore a lie, "" for nothing.
 func (s *served) wrong(at string, lie fake.Lie, status int, same bool, stderr string) string {
 	s.Helper()
-	escaped := (&url.URL{Path: at}).EscapedPath()
-	module, _, _ := strings.Cut(strings.TrimPrefix(at, "/go/"), "/@v/") // Go names the module and its proxy
-	named := strings.HasPrefix(at, "/go/") && strings.Contains(stderr, s.server.URL+"/go") && strings.Contains(stderr, module+"@v") || slices.ContainsFunc([]string{at, escaped, s.server.URL + path.Dir(at), path.Base(at)}, func(part string) bool { return strings.Contains(stderr, part) })
 	switch class := fault.Class(status); {
 	case class == fault.OK && !same:
 		return "another path"
@@ -107,7 +101,7 @@ func (s *served) wrong(at string, lie fake.Lie, status int, same bool, stderr st
 		return "the wrong class"
 	case class == fault.Policy && lie.Class != fault.Policy:
 		return "no rule was broken"
-	case !named:
+	case !s.server.Names(stderr, at):
 		return "the address is not named"
 	case !strings.Contains(stderr, "hint: "):
 		return "no hint"
@@ -115,27 +109,7 @@ func (s *served) wrong(at string, lie fake.Lie, status int, same bool, stderr st
 	if s.server.Count(at) > 64 {
 		return "asked too often"
 	}
-	found := ""
-	if err := filepath.WalkDir(s.cache, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		rel, _ := filepath.Rel(s.cache, name)
-		switch top, _, _ := strings.Cut(filepath.ToSlash(rel), "/"); top {
-		case "blobs":
-			body, err := os.ReadFile(name)
-			if err == nil && sum256(body) != filepath.Base(name) {
-				found = name
-			}
-			return err
-		case "tmp":
-			found = name
-		}
-		return nil
-	}); err != nil {
-		s.Fatal(err)
-	}
-	if found != "" {
+	if found := cmp.Or(fake.Damaged(s.T, s.cache), fake.Leftover(s.T, s.cache)); found != "" {
 		return "left in the cache: " + found
 	}
 	return ""

@@ -3,14 +3,11 @@ package main
 import (
 	"cmp"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
-	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -177,7 +174,7 @@ func (l *liar) bears(at address, lie fake.Lie) (asked, held bool) {
 	if time.Since(begin) > 2*time.Minute {
 		bad("too long")
 	}
-	if name := l.damaged(); name != "" {
+	if name := fake.Damaged(l.t, l.cache); name != "" {
 		bad("left in the cache: " + name)
 	}
 	return n > 0, held
@@ -188,36 +185,14 @@ var lockedBytes = regexp.MustCompile(`\b(sha256|tree) = "[0-9a-f]{64}"`)
 // bytesOf returns what a lock says of which bytes are locked.
 func bytesOf(locked string) string { return strings.Join(lockedBytes.FindAllString(locked, -1), "\n") }
 
-// names reports whether a message has an address, as it is or as a URL or an OCI
-// reference has it, or the file that it ends in.
+// names reports whether a message has an address; at lock time also as an OCI reference
+// has it, or as the lock has a Go module.
 func names(text string, at address) bool {
 	if repository, _, ok := strings.Cut(strings.TrimPrefix(at.path, "/v2"), "/tags/"); ok && strings.Contains(text, strings.TrimPrefix(at.server.URL, "http://")+repository) {
 		return true
 	}
-	if module, _, ok := strings.Cut(strings.TrimPrefix(at.path, "/go/"), "/@v/"); ok && strings.Contains(text, at.server.URL+"/go") && (strings.Contains(text, module+"@v") || strings.Contains(text, module+" v")) {
-		return true // Go names the module and its proxy
-	}
-	escaped := (&url.URL{Path: at.path}).EscapedPath()
-	return strings.Contains(text, at.path) || strings.Contains(text, escaped) || strings.Contains(text, at.server.URL+path.Dir(at.path)) || strings.Contains(text, path.Base(at.path))
-}
-
-// damaged returns a file of the store that is not what its name says, or "".
-func (p *place) damaged() (found string) {
-	p.t.Helper()
-	err := filepath.WalkDir(filepath.Join(p.cache, "blobs", "sha256"), func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		body, err := os.ReadFile(name)
-		if err == nil && hexSum(body) != filepath.Base(name) {
-			found = name
-		}
-		return err
-	})
-	if err != nil && !os.IsNotExist(err) {
-		p.t.Fatal(err)
-	}
-	return found
+	module, _, ok := strings.Cut(strings.TrimPrefix(at.path, "/go/"), "/@v/")
+	return ok && strings.Contains(text, at.server.URL+"/go") && strings.Contains(text, module+" v") || at.server.Names(text, at.path)
 }
 
 // TestCredentialsStay: what a registry is sent to prove who asks, no other host gets,

@@ -192,7 +192,7 @@ func TestTogetherMixed(t *testing.T) {
 			held--
 		}
 		mirrored := &place{t: t, cache: layout} // its blobs are named as those of a cache
-		if name := mirrored.damaged(); name != "" {
+		if name := fake.Damaged(t, mirrored.cache); name != "" {
 			t.Errorf("round %d: %s is damaged", round, name)
 			held--
 		}

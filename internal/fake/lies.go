@@ -1,11 +1,21 @@
 package fake
 
 import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -17,6 +27,51 @@ type Lie struct {
 	Name  string
 	Fault Fault
 	Class fault.Class // in the place of a file, and of most documents
+}
+
+// Names reports whether a message names a path of the server: as it is or as a URL has
+// it, by its folder or by the file that it ends in. Of a Go module, the message has the
+// proxy and the module, as Go does.
+func (s *Server) Names(text, at string) bool {
+	if module, _, ok := strings.Cut(strings.TrimPrefix(at, "/go/"), "/@v/"); ok && strings.Contains(text, s.URL+"/go") && strings.Contains(text, module+"@v") {
+		return true
+	}
+	escaped := (&url.URL{Path: at}).EscapedPath()
+	return slices.ContainsFunc([]string{at, escaped, s.URL + path.Dir(at), path.Base(at)}, func(part string) bool { return strings.Contains(text, part) })
+}
+
+// Damaged returns a blob of a cache that is not what its name says, or "".
+func Damaged(t testing.TB, cache string) string {
+	t.Helper()
+	return findFile(t, filepath.Join(cache, "blobs"), func(name string) (bool, error) {
+		body, err := os.ReadFile(name)
+		return err == nil && fmt.Sprintf("%x", sha256.Sum256(body)) != filepath.Base(name), err
+	})
+}
+
+// Leftover returns a file in the temporary folder of a cache, or "".
+func Leftover(t testing.TB, cache string) string {
+	t.Helper()
+	return findFile(t, filepath.Join(cache, "tmp"), func(string) (bool, error) { return true, nil })
+}
+
+// findFile returns a file below a folder that a predicate holds of, or "".
+func findFile(t testing.TB, dir string, is func(name string) (bool, error)) (found string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		yes, err := is(name)
+		if yes {
+			found = name
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // Lies lists them. None lasts longer than two seconds, or is longer than 16 MiB:
