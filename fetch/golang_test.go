@@ -301,6 +301,42 @@ func (w *world) again(t *testing.T) *world {
 	return &c
 }
 
+// justUsed returns the entries of Go's build cache that were used in the last hour: actions
+// by "a" and outputs by "d".
+func justUsed(entries []string) map[string][]string {
+	used := map[string][]string{}
+	for _, name := range entries {
+		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) < time.Hour && info.Mode().IsRegular() && info.Size() > 0 {
+			used[name[len(name)-1:]] = append(used[name[len(name)-1:]], name)
+		}
+	}
+	return used
+}
+
+// goDamages damage a file of Go's build cache.
+var goDamages = map[string]func(name string) error{
+	"flipped": func(name string) error {
+		return rewrite(name, func(b []byte) []byte {
+			if len(b) > 0 { // it may be emptied already
+				b[len(b)/3] ^= 1
+			}
+			return b
+		})
+	},
+	"truncated": func(name string) error { return rewrite(name, func(b []byte) []byte { return b[:len(b)/2] }) },
+	"emptied":   func(name string) error { return rewrite(name, func([]byte) []byte { return nil }) },
+	"deleted":   os.Remove,
+}
+
+// rewrite replaces a file, and leaves the file alone that tests share.
+func rewrite(name string, change func([]byte) []byte) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(name+"~", change(bytes.Clone(data)), 0o644), os.Rename(name+"~", name))
+}
+
 // TestGoCacheDamaged: whatever is wrong with what Go's build cache has of a plugin,
 // the plugin compiles to the locked bytes and the cache is good again.
 func TestGoCacheDamaged(t *testing.T) {
@@ -321,39 +357,13 @@ func TestGoCacheDamaged(t *testing.T) {
 	}
 	program := w.must("get", "plug")
 	tree := filepath.Dir(program)
-	used := map[string][]string{}
-	for _, name := range entries() {
-		if info, err := os.Stat(name); err == nil && time.Since(info.ModTime()) < time.Hour && info.Mode().IsRegular() && info.Size() > 0 {
-			used[name[len(name)-1:]] = append(used[name[len(name)-1:]], name)
-		}
-	}
+	used := justUsed(entries())
 	if len(used["a"]) < 10 || len(used["d"]) < 10 {
 		t.Fatalf("%d actions and %d outputs are used by a build", len(used["a"]), len(used["d"]))
 	}
-	// rewrite leaves the file alone that tests share.
-	rewrite := func(name string, change func([]byte) []byte) error {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		return errors.Join(os.WriteFile(name+"~", change(bytes.Clone(data)), 0o644), os.Rename(name+"~", name))
-	}
-	damages := map[string]func(name string) error{
-		"flipped": func(name string) error {
-			return rewrite(name, func(b []byte) []byte {
-				if len(b) > 0 { // it may be emptied already
-					b[len(b)/3] ^= 1
-				}
-				return b
-			})
-		},
-		"truncated": func(name string) error { return rewrite(name, func(b []byte) []byte { return b[:len(b)/2] }) },
-		"emptied":   func(name string) error { return rewrite(name, func([]byte) []byte { return nil }) },
-		"deleted":   os.Remove,
-	}
 	random, wrong := rand.New(rand.NewSource(11)), 0
 	for range full(10) {
-		for what, do := range damages {
+		for what, do := range goDamages {
 			for _, kind := range []string{"a", "d"} {
 				for range 3 {
 					name := used[kind][random.Intn(len(used[kind]))]

@@ -293,6 +293,18 @@ func (u *upstream) installs(installer *install.Installer, l *lock.Lock, spec str
 	return installed, nil
 }
 
+// checked does what lockgen check does: it reports whether it takes the text of a lock.
+func checked(text string, m *manifest.Manifest, wants []*plan.Want) (*lock.Lock, bool) {
+	l, err := lock.Parse("lock", []byte(text))
+	if err == nil {
+		err = lock.Canonical("lock", []byte(text), l)
+	}
+	if err == nil {
+		err = l.Consistent("lock")
+	}
+	return l, err == nil && len(plan.Differences(m, wants, l)) == 0
+}
+
 // TestMutations: of many mutations of a lock, 10,000 in the full suite, none ends in other bytes than
 // were locked: check refuses it, or installing from it fails, or gives the very
 // tree that was locked. Upstream is at its worst: it has everything that the
@@ -314,16 +326,6 @@ func TestMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	takes := func(text string) (*lock.Lock, bool) { // what check does
-		l, err := lock.Parse("lock", []byte(text))
-		if err == nil {
-			err = lock.Canonical("lock", []byte(text), l)
-		}
-		if err == nil {
-			err = l.Consistent("lock")
-		}
-		return l, err == nil && len(plan.Differences(m, wants, l)) == 0
-	}
 	installer := r.installer()
 	was := entriesOf(r.lock)
 	for spec := range was {
@@ -339,7 +341,7 @@ func TestMutations(t *testing.T) {
 			continue
 		}
 		done++
-		l, taken := takes(text)
+		l, taken := checked(text, m, wants)
 		if done%50 == 0 || taken && done%5 == 0 { // what was just done is what check does
 			p.write("plugins.lock.toml", text)
 			if status, _, talk := p.run("check", "-q"); (status == 0) != taken || !taken && status != int(fault.Lock) {
