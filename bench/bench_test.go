@@ -230,6 +230,31 @@ func TestUnknown(t *testing.T) {
 	}
 }
 
+// TestShown: the commands of docs/performance.md measure what they say. TestMeasure runs
+// one of them.
+func TestShown(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]*order{}
+	for _, m := range regexp.MustCompile(`(?m)^\$ bench/run( [^#\n]*)?(?:#.*)?$`).FindAllStringSubmatch(string(page), -1) {
+		args := strings.TrimSpace(m[1])
+		if of[args], err = read(strings.Fields(args)); err != nil {
+			t.Errorf("bench/run %s: %v", args, err)
+		}
+	}
+	if shown := strings.Count(string(page), "\n$ "); len(of) != 3 || shown != 3 {
+		t.Fatalf("the page shows %d commands, of which were read %v", shown, of)
+	}
+	quick, all, locks := of["--quick"], of[""], of["--only locks"]
+	if quick == nil || all == nil || locks == nil || !quick.quick || all.quick || len(quick.chosen) != len(benchmarks) || len(all.chosen) != len(benchmarks) ||
+		len(locks.chosen) < 2 || slices.ContainsFunc(locks.chosen, func(b benchmark) bool { return b.group != "locks" }) {
+		t.Error("they do not measure what the page says")
+	}
+}
+
 // TestMeasure measures one row for real, with its table and its plot.
 func TestMeasure(t *testing.T) {
 	testenv.Real(t, "it runs a benchmark")

@@ -33,8 +33,15 @@ func main() {
 	}
 }
 
-// run measures what the arguments name, and writes the report.
-func run(ctx context.Context, args []string, stdout, log io.Writer) error {
+// An order is what a command line asks for.
+type order struct {
+	quick     bool
+	out, page string
+	chosen    []benchmark
+}
+
+// read reads a command line. It returns nil where only the help was wanted.
+func read(args []string) (*order, error) {
 	f := pflag.NewFlagSet("bench", pflag.ContinueOnError)
 	quick := f.Bool("quick", false, "fewer runs of less, in a few minutes")
 	only := f.String("only", "", "only benchmarks whose GROUP/NAME this `REGEXP` finds, such as locks or transfer/HTTP")
@@ -42,29 +49,38 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	page := f.String("page", "", "the page of Markdown whose section \""+lastRun+"\" becomes the table")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, pflag.ErrHelp) {
-			return nil
+			return nil, nil
 		}
-		return err
+		return nil, err
 	}
 	wanted, err := regexp.Compile(*only)
 	if err != nil {
-		return fmt.Errorf("--only: %w", err)
+		return nil, fmt.Errorf("--only: %w", err)
 	}
-	var chosen []benchmark
+	o := &order{quick: *quick, out: *out, page: *page}
 	var known []string
 	for _, b := range benchmarks {
 		known = append(known, b.id())
 		if wanted.MatchString(b.id()) {
-			chosen = append(chosen, b)
+			o.chosen = append(o.chosen, b)
 		}
 	}
-	if len(chosen) == 0 || f.NArg() > 0 {
-		return fmt.Errorf("no benchmark is called %q; there are %s", strings.Join(append(f.Args(), *only), " "), strings.Join(known, ", "))
+	if len(o.chosen) == 0 || f.NArg() > 0 {
+		return nil, fmt.Errorf("no benchmark is called %q; there are %s", strings.Join(append(f.Args(), *only), " "), strings.Join(known, ", "))
 	}
-	r := report{machine: thisMachine(), quick: *quick}
-	for _, b := range chosen {
+	return o, nil
+}
+
+// run measures what the arguments name, and writes the report.
+func run(ctx context.Context, args []string, stdout, log io.Writer) error {
+	o, err := read(args)
+	if o == nil {
+		return err
+	}
+	r := report{machine: thisMachine(), quick: o.quick}
+	for _, b := range o.chosen {
 		fmt.Fprintf(log, "bench: %s\n", b.id())
-		found, err := b.run(ctx, *quick)
+		found, err := b.run(ctx, o.quick)
 		if err != nil {
 			return err
 		}
@@ -72,28 +88,28 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	}
 	r.machine.loadAfter = load()
 	r.machine.tools = versions(ctx, r.used)
-	if err := os.MkdirAll(*out, 0o755); err != nil {
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
 	for name, text := range r.plots() {
-		if err := os.WriteFile(filepath.Join(*out, name), []byte(text), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(o.out, name), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}
 	table := r.markdown()
-	if err := os.WriteFile(filepath.Join(*out, "table.md"), []byte(table+r.pictures()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(o.out, "table.md"), []byte(table+r.pictures()), 0o644); err != nil {
 		return err
 	}
-	if *page != "" {
-		text, err := os.ReadFile(*page)
+	if o.page != "" {
+		text, err := os.ReadFile(o.page)
 		if err != nil {
 			return err
 		}
 		changed, err := replaceSection(string(text), table)
 		if err != nil {
-			return fmt.Errorf("%s: %w", *page, err)
+			return fmt.Errorf("%s: %w", o.page, err)
 		}
-		if err := os.WriteFile(*page, []byte(changed), 0o644); err != nil {
+		if err := os.WriteFile(o.page, []byte(changed), 0o644); err != nil {
 			return err
 		}
 	}
