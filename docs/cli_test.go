@@ -74,6 +74,9 @@ func TestCompletion(t *testing.T) {
 			if err != nil {
 				t.Skip("skipped: no "+shell+":", err)
 			}
+			if out, err := exec.Command(path, "-c", "exit 0").CombinedOutput(); err != nil {
+				t.Skipf("skipped: %s does not run: %v\n%s", path, err, out)
+			}
 			w := newWorld(t, programs(t))
 			w.write("file.toml", "")
 			if err := os.Mkdir(filepath.Join(w.dir, "dir"), 0o755); err != nil {
