@@ -76,6 +76,14 @@ func TestOwnPlugin(t *testing.T) {
 	text := strings.NewReplacer("https://files.example.com", w.server.URL, "[plugins]\nprotoc = \"36.2\"\n\n", "").Replace(blocks[0])
 	w.write(manifest.FileName, text)
 	w.showPage(page, 2)
+
+	// The command without Buck2, with a protoc that runs what it is told to.
+	_, command, _ := strings.Cut(readFile(t, page), "```sh\n")
+	command, _, _ = strings.Cut(command, "\n")
+	if err := os.WriteFile(filepath.Join(w.bin, "protoc"), []byte("#!/bin/sh\n[ \"$2 $3\" = '--words_out=gen api.proto' ] && [ -x \"${1#--plugin=protoc-gen-words=}\" ]\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.must(command)
 }
 
 // readFile is the text of a file.
