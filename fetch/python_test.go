@@ -93,7 +93,7 @@ func (w *world) python(name, entry, generator string, interpreters ...string) {
 		}
 	}
 	w.add(name, "1.0", lock.Version{
-		Source: lock.Pip, Package: "py-tool", Python: interpreters, Program: "protoc-gen-" + name, Entry: entry, Generator: generator,
+		Source: lock.Pip, Package: "py-tool", Python: interpreters, Program: "protoc-gen-" + name, Start: lock.Start{Entry: entry, Generator: generator},
 	}, "tool/main.py", files, say)
 	w.write()
 }
@@ -287,7 +287,7 @@ func TestPythonRelease(t *testing.T) {
 		name := fmt.Sprintf("wants%d", len(names))
 		names[name] = requires
 		a := w.registry.Wheel(fake.Wheel{Name: name, Version: "1.0", Python: requires, Files: map[string]string{"tool.py": "def main(): print('ran')\n"}})
-		w.add(name, "1.0", lock.Version{Source: lock.Pip, Package: name, Python: []string{version}, Program: name, Entry: "tool:main"},
+		w.add(name, "1.0", lock.Version{Source: lock.Pip, Package: name, Python: []string{version}, Program: name, Start: lock.Start{Entry: "tool:main"}},
 			"tool.py", map[string]fake.Artifact{a.Name: a}, nil)
 	}
 	w.write()

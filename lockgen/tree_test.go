@@ -59,7 +59,7 @@ func everyKind(t *testing.T) *lock.Lock {
 			"node_modules/c":                                        on(npm("c", "1.0.0"), "linux-x86_64"),
 			"node_modules/lost/node_modules/d":                      npm("d", "1.0.0"),
 		}, Platforms: cells("node_modules/@acme/deep/x.js", sumA)}},
-		"snake": {"3.0": {Source: lock.Pip, Package: "Snake_Plugin", Trust: "registry", Python: []string{"3.11", "3.12"}, Program: "protoc-gen-snake", Entry: "snake:main",
+		"snake": {"3.0": {Source: lock.Pip, Package: "Snake_Plugin", Trust: "registry", Python: []string{"3.11", "3.12"}, Program: "protoc-gen-snake", Start: lock.Start{Entry: "snake:main"},
 			Files: map[string]lock.File{
 				"snake_plugin-3.0-py3-none-any.whl":              {SHA256: sumA, Size: 10},
 				"fast-1.0-cp311-cp311-manylinux_2_17_x86_64.whl": {SHA256: sumA, Size: 20, Python: []string{"3.11"}},

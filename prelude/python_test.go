@@ -34,7 +34,7 @@ def run():
 func pythonPlugin(t *testing.T, s *fake.Server, name string, interpreters []string, common fake.Wheel, native map[string]fake.Wheel) string {
 	t.Helper()
 	v := &lock.Version{
-		Source: lock.Pip, Package: name, Trust: "registry", Python: interpreters, Program: "protoc-gen-stubs", Entry: "stubs.main:run",
+		Source: lock.Pip, Package: name, Trust: "registry", Python: interpreters, Program: "protoc-gen-stubs", Start: lock.Start{Entry: "stubs.main:run"},
 		Files: map[string]lock.File{}, Platforms: map[string]lock.Cell{},
 	}
 	var files []archive.File

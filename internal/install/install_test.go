@@ -108,7 +108,7 @@ func TestPythonOnWindows(t *testing.T) {
 	wheel := fake.Wheel{Name: "stubs", Version: "1.0", Files: map[string]string{"stubs.py": ""}}
 	sum := sha256.Sum256(wheel.Bytes())
 	v := &lock.Version{
-		Source: lock.Pip, Package: "stubs", Trust: "registry", Python: versions, Program: "protoc-gen-stubs", Entry: "stubs:run",
+		Source: lock.Pip, Package: "stubs", Trust: "registry", Python: versions, Program: "protoc-gen-stubs", Start: lock.Start{Entry: "stubs:run"},
 		Files:     map[string]lock.File{wheel.Filename(): {SHA256: hex.EncodeToString(sum[:]), Size: int64(len(wheel.Bytes())), Python: []string{"3.10", "3.14"}}},
 		Platforms: map[string]lock.Cell{},
 	}

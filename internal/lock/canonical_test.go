@@ -89,10 +89,10 @@ func TestReadCanonical(t *testing.T) {
 func TestReadCanonicalKeys(t *testing.T) {
 	t.Parallel()
 	full := func(v reflect.Value) {
-		for i := range v.NumField() {
-			switch f := v.Field(i); f.Kind() {
+		for _, of := range reflect.VisibleFields(v.Type()) {
+			switch f := v.FieldByIndex(of.Index); f.Kind() {
 			case reflect.String:
-				f.SetString("x" + v.Type().Field(i).Name)
+				f.SetString("x" + of.Name)
 			case reflect.Int64:
 				f.SetInt(7)
 			case reflect.Slice:

@@ -65,13 +65,10 @@ type Version struct {
 
 	// Python lists the interpreters that may run the plugin, "3.N" of CPython,
 	// sorted; kind pip only, and empty for a plugin that runs by itself.
-	// Program is its name, Entry is what to start, see [syntax.CheckEntry]. If Entry
-	// is the main function of a protoc, Generator is the NAME of its --NAME_out
-	// that is the plugin; otherwise "".
-	Python    []string `toml:"python" json:"python"`
-	Program   string   `toml:"program" json:"program"`
-	Entry     string   `toml:"entry" json:"entry"`
-	Generator string   `toml:"generator" json:"generator"`
+	// Program is its name.
+	Python  []string `toml:"python" json:"python"`
+	Program string   `toml:"program" json:"program"`
+	Start
 
 	// These are only for a proto package: Root is the folder of the archive
 	// from which imports are counted, "" for its top; Only has patterns of the

@@ -75,7 +75,7 @@ func sample() *Lock {
 		}},
 		"grpcio-tools": {"1.85.1": {
 			Source: Pip, Package: "grpcio-tools", Trust: "registry",
-			Python: []string{"3.9", "3.11"}, Program: "protoc-gen-grpc_python", Entry: "grpc_tools.protoc:main", Generator: "grpc_python",
+			Python: []string{"3.9", "3.11"}, Program: "protoc-gen-grpc_python", Start: Start{Entry: "grpc_tools.protoc:main", Generator: "grpc_python"},
 			Files: map[string]File{
 				"grpcio_tools-cp311.whl": {SHA256: sum("2"), Size: 20, Python: []string{"3.11"}},
 				"grpcio_tools-cp39.whl":  {SHA256: sum("3"), Size: 30, Python: []string{"3.9"}},

@@ -60,15 +60,27 @@ func (v *Version) validatePython() error {
 	if err := syntax.CheckProgram("program", v.Program); err != nil {
 		return err
 	}
-	if v.Generator != "" {
-		if err := syntax.CheckProgram("generator", v.Generator); err != nil {
+	return v.Start.Check()
+}
+
+// A Start is what Python starts as a plugin. If Entry is the main function of a protoc,
+// Generator is the NAME of its --NAME_out that is the plugin; otherwise "".
+type Start struct {
+	Entry     string `toml:"entry" json:"entry"` // see [syntax.CheckEntry]
+	Generator string `toml:"generator" json:"generator"`
+}
+
+// Check checks the form of both. A generator needs an entry that is a function.
+func (s Start) Check() error {
+	if s.Generator != "" {
+		if err := syntax.CheckProgram("generator", s.Generator); err != nil {
 			return err
 		}
-		if !strings.Contains(v.Entry, ":") {
-			return fmt.Errorf("generator %q requires an entry that is a function, not %q", v.Generator, v.Entry)
+		if !strings.Contains(s.Entry, ":") {
+			return fmt.Errorf("generator %q requires an entry that is a function, not %q", s.Generator, s.Entry)
 		}
 	}
-	return syntax.CheckEntry(v.Entry)
+	return syntax.CheckEntry(s.Entry)
 }
 
 // validatePythonFile validates the interpreters of a file.

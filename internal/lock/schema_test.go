@@ -30,8 +30,8 @@ func TestSchemaKeys(t *testing.T) {
 	} {
 		var want, got []string
 		typ := reflect.TypeOf(tt.typ)
-		for i := range typ.NumField() {
-			if key := typ.Field(i).Tag.Get("toml"); key != "-" {
+		for _, f := range reflect.VisibleFields(typ) {
+			if key := f.Tag.Get("toml"); key != "-" && !f.Anonymous {
 				want = append(want, key)
 			}
 		}

@@ -87,22 +87,21 @@ type Spec struct {
 	// Binary is the executable. npm, pip: the name of a bin or console script,
 	// or a path in the tree; cargo, go: its name; otherwise its path in the
 	// tree, which may be a template.
-	Binary    string            `toml:"binary"`
-	Or        []string          `toml:"or"`        // templates of other paths, for platforms that the publisher packs differently
-	Windows   string            `toml:"windows"`   // path on Windows; "" if only .exe differs
-	Include   string            `toml:"include"`   // folder of .proto files in the tree, or ""
-	Main      string            `toml:"package"`   // go: folder of the main package in the module; "" for its root
-	Entry     string            `toml:"entry"`     // pip: what Python starts; "" for the console script; see [syntax.CheckEntry]
-	Generator string            `toml:"generator"` // pip: Entry is a protoc, and the plugin is its --NAME_out
-	MainClass string            `toml:"main"`      // maven: the class that Java starts; "" for that of the jar
-	With      string            `toml:"with"`      // maven: GROUP:ARTIFACT with the same version, whose .proto files go into include
-	Emulate   map[string]string `toml:"emulate"`   // the platform whose program runs instead, if the publisher's file is for that one
-	Requires  []string          `toml:"requires"`  // npm: templates of files that each platform needs
-	Until     string            `toml:"until"`     // the first version that cannot be locked; "" for none
-	Reason    string            `toml:"reason"`    // why not
-	Assets    map[string]string `toml:"assets"`    // github: the asset for a platform that Naming does not cover
-	Scheme    string            `toml:"version"`   // the source's form for {version}; "" if it is the same
-	Naming                      // how the publisher names the files
+	Binary     string            `toml:"binary"`
+	Or         []string          `toml:"or"`      // templates of other paths, for platforms that the publisher packs differently
+	Windows    string            `toml:"windows"` // path on Windows; "" if only .exe differs
+	Include    string            `toml:"include"` // folder of .proto files in the tree, or ""
+	Main       string            `toml:"package"` // go: folder of the main package in the module; "" for its root
+	lock.Start                   // pip: what Python starts; empty for the console script
+	MainClass  string            `toml:"main"`     // maven: the class that Java starts; "" for that of the jar
+	With       string            `toml:"with"`     // maven: GROUP:ARTIFACT with the same version, whose .proto files go into include
+	Emulate    map[string]string `toml:"emulate"`  // the platform whose program runs instead, if the publisher's file is for that one
+	Requires   []string          `toml:"requires"` // npm: templates of files that each platform needs
+	Until      string            `toml:"until"`    // the first version that cannot be locked; "" for none
+	Reason     string            `toml:"reason"`   // why not
+	Assets     map[string]string `toml:"assets"`   // github: the asset for a platform that Naming does not cover
+	Scheme     string            `toml:"version"`  // the source's form for {version}; "" if it is the same
+	Naming                       // how the publisher names the files
 }
 
 // Check validates what a recipe says about one source.
@@ -143,8 +142,13 @@ func (s Spec) checkOwn(from Source) error {
 	if s.Main != "" && !kind.Mains {
 		return errors.New("package is only for source go")
 	}
-	if s.Entry != "" && (!kind.Wheels || syntax.CheckEntry(s.Entry) != nil) || s.Generator != "" && s.Entry == "" {
-		return fmt.Errorf("entry %q, generator %q: not for source pip, or invalid", s.Entry, s.Generator)
+	if s.Start != (lock.Start{}) {
+		if !kind.Wheels {
+			return errors.New("entry and generator are only for source pip")
+		}
+		if err := s.Start.Check(); err != nil {
+			return err
+		}
 	}
 	if s.Scheme != "" && (!kind.Schemes || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
 		return fmt.Errorf("version %q has no {version}, or the source is neither npm nor maven", s.Scheme)

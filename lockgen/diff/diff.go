@@ -147,16 +147,16 @@ func compareVersion(old, now *lock.Version) Change {
 	var c Change
 	// All keys that are strings or lists of strings, so that none is missed.
 	a, b := reflect.ValueOf(*old), reflect.ValueOf(*now)
-	for i := range a.NumField() {
-		key, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("toml"), ",")
-		switch a.Field(i).Kind() {
+	for _, f := range reflect.VisibleFields(a.Type()) {
+		key, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+		switch f.Type.Kind() {
 		case reflect.String:
-			if from, to := a.Field(i).String(), b.Field(i).String(); from != to {
+			if from, to := a.FieldByIndex(f.Index).String(), b.FieldByIndex(f.Index).String(); from != to {
 				c.Rest = append(c.Rest, fmt.Sprintf("%s %s -> %s", key, orNone(from), orNone(to)))
 			}
 		case reflect.Slice:
-			from, _ := a.Field(i).Interface().([]string)
-			to, _ := b.Field(i).Interface().([]string)
+			from, _ := a.FieldByIndex(f.Index).Interface().([]string)
+			to, _ := b.FieldByIndex(f.Index).Interface().([]string)
 			if !slices.Equal(from, to) {
 				c.Rest = append(c.Rest, fmt.Sprintf("%s %s -> %s", key, orNone(strings.Join(from, " ")), orNone(strings.Join(to, " "))))
 			}

@@ -37,10 +37,10 @@ func Text(l *lock.Lock) string {
 // that is missing here would not show up in diffs.
 func fields(b *strings.Builder, indent string, table any) {
 	of := reflect.ValueOf(table)
-	for i := range of.NumField() {
-		key, _, _ := strings.Cut(of.Type().Field(i).Tag.Get("toml"), ",")
-		switch value := of.Field(i); {
-		case value.IsZero(), value.Kind() == reflect.Map:
+	for _, f := range reflect.VisibleFields(of.Type()) {
+		key, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+		switch value := of.FieldByIndex(f.Index); {
+		case value.IsZero(), value.Kind() == reflect.Map, f.Anonymous: // whose fields follow
 		case value.Kind() == reflect.Slice:
 			for _, s := range value.Interface().([]string) {
 				fmt.Fprintf(b, "%s%s %s\n", indent, key, plain.Row(s))

@@ -597,8 +597,9 @@ func (s *pipSource) Finish(w *plan.Want, v *lock.Version, contents map[string]*s
 	if err := provides(w, mine); err != nil || !w.Interpreted() {
 		return err
 	}
-	entry, err := entryPoint(w, mine)
-	v.Python, v.Program, v.Entry, v.Generator = w.Python, w.Binary, entry, w.Generator
+	v.Python, v.Program, v.Start = w.Python, w.Binary, w.Start
+	var err error
+	v.Entry, err = entryPoint(w, mine)
 	return err
 }
 

@@ -424,7 +424,7 @@ func (e *entry) want(a manifest.Alternative, recipe *manifest.Alternative) (*Wan
 	w := &Want{
 		Name: e.name, At: e.at(), From: a.Source, Optional: p.Optional, Args: p.Args, Overrides: p.Platforms,
 		RuntimeName: p.Runtime, Known: p.Source == nil,
-		Spec: manifest.Spec{Binary: cmp.Or(a.Binary, p.Binary), Include: cmp.Or(a.Include, p.Include), Entry: p.Entry, Generator: p.Generator, MainClass: p.MainClass},
+		Spec: manifest.Spec{Binary: cmp.Or(a.Binary, p.Binary), Include: cmp.Or(a.Include, p.Include), Start: p.Start, MainClass: p.MainClass},
 	}
 	w.consented(e.m)
 	if bare, features := w.From.Bare(); features != nil && w.kind().Compiled { // extras of pip are part of the name
@@ -467,8 +467,8 @@ func (w *Want) fill(p *manifest.Plugin, recipe *manifest.Alternative) {
 	}
 	if w.Binary == "" {
 		w.Binary, w.Or, w.Windows = recipe.Binary, recipe.Or, recipe.Windows
-		if p.Entry == "" && p.Generator == "" {
-			w.Entry, w.Generator = recipe.Entry, recipe.Generator
+		if p.Start == (lock.Start{}) {
+			w.Start = recipe.Start
 		}
 	}
 	w.Include = cmp.Or(w.Include, recipe.Include)
@@ -483,7 +483,7 @@ func (w *Want) complete(e *entry) error {
 		return err
 	}
 	if w.entry = e; w.Binary == "" {
-		if w.Entry != "" || w.Generator != "" {
+		if w.Start != (lock.Start{}) {
 			return e.fail(`add: binary = "…", the executable's name (npm) or path in the archive`, "has no binary")
 		}
 		w.Finds = true
@@ -596,7 +596,7 @@ func (w *Want) planInterpreter(e *entry) error {
 // planPython determines for which interpreters wheels of w are needed.
 func (w *Want) planPython(e *entry) error {
 	if !w.kind().Wheels {
-		if w.Entry != "" || w.Generator != "" {
+		if w.Start != (lock.Start{}) {
 			return e.fail("remove entry and generator", "entry and generator are only for plugins of source pip")
 		}
 		return nil
