@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 var scratch string // a folder for all tests
@@ -17,6 +19,7 @@ func TestMain(m *testing.M) {
 	if scratch, err = os.MkdirTemp("", "docs-test-"); err != nil {
 		panic(err)
 	}
+	testenv.Overlap()
 	status := m.Run()
 	os.RemoveAll(scratch)
 	os.Exit(status)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // scratch is a folder for all tests.
@@ -23,6 +24,7 @@ func TestMain(m *testing.M) {
 	if scratch, err = os.MkdirTemp("", "fetch-test-"); err != nil {
 		panic(err)
 	}
+	testenv.Overlap()
 	stop := fake.WarmPip()
 	status := m.Run()
 	stop()

@@ -71,6 +71,7 @@ func TestMain(m *testing.M) {
 	} {
 		os.Setenv(k, v)
 	}
+	testenv.Overlap()
 	stop := fake.WarmPip()
 	status := m.Run()
 	stop()

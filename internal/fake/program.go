@@ -14,12 +14,13 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // Main is the TestMain of a package that uses [Programs]: it lets a link to the
 // test binary act as a program, as the file NAME.says beside the link tells it
 // to. Main calls each setup, such as [WarmPip], before the tests, and the
-// function it returned after them.
+// function it returned after them. The tests overlap, see [testenv.Overlap].
 func Main(m *testing.M, setups ...func() (stop func())) {
 	me := strings.TrimSuffix(os.Args[0], ".exe")
 	says, err := os.ReadFile(me + ".says")
@@ -28,6 +29,7 @@ func Main(m *testing.M, setups ...func() (stop func())) {
 		for _, setup := range setups {
 			stops = append(stops, setup())
 		}
+		testenv.Overlap()
 		status := m.Run()
 		for _, stop := range stops {
 			stop()

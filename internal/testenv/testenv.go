@@ -5,10 +5,13 @@ package testenv
 import (
 	"cmp"
 	"errors"
+	"flag"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -55,6 +58,22 @@ func Real(t testing.TB, what string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skipf("-short: %s", what)
+	}
+}
+
+// Overlap has more tests run at a time than there are processors. TestMain calls it
+// where most tests wait: for a client, a program or a server of theirs. A -parallel on
+// the command line counts.
+func Overlap() {
+	const name = "test.parallel"
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == name })
+	if asked {
+		return
+	}
+	if err := flag.Set(name, strconv.Itoa(2*runtime.GOMAXPROCS(0)+1)); err != nil {
+		panic(err)
 	}
 }
 
