@@ -18,6 +18,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
 
 // The pages of languages/ have a section for each plugin that a rule knows. It
@@ -329,9 +330,6 @@ func places(r catalog.Recipe) (from []string, on string) {
 	return from, on
 }
 
-// called is what plugins say of a language.
-var called = map[string]string{"cpp": "C++", "go": "Go", "java": "Java", "python": "Python", "rust": "Rust", "typescript": "TypeScript"}
-
 const othersHead = "| plugin | makes | from |\n|---|---|---|\n"
 
 // withoutRule are the languages of languages/others.md, each with the NAME of
@@ -403,9 +401,10 @@ const makersHead = "| plugin | makes | lock it |\n|---|---|---|\n"
 func (l *language) others() string {
 	var b strings.Builder
 	c := catalog.Builtin()
+	said, _ := manifest.LanguageOf(l.name)
 	for _, name := range c.Names() {
 		r, _ := c.Lookup(name)
-		if r.Rule != "" || r.Smoke != nil || r.Makes != nil || !makes(r, called[l.name]) {
+		if r.Rule != "" || r.Smoke != nil || r.Makes != nil || !makes(r, said.Name) {
 			continue
 		}
 		from, _ := places(r)

@@ -149,7 +149,7 @@ func (i *initial) next() {
 	if i.buck2 == nil || i.noBuck2 {
 		return
 	}
-	l := project.Languages[1]
+	l := manifest.Languages[1]
 	if len(found) > 0 {
 		l = found[0]
 	}

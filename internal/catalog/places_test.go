@@ -20,7 +20,7 @@ import (
 func TestPlacesOfPlugin(t *testing.T) {
 	t.Parallel()
 	const (
-		proposes = "lockgen/project/languages.go"
+		proposes = "internal/manifest/languages.go"
 		both     = "rules/connect.bzl"    // a rule of two languages is a place of its own
 		runtimes = "prelude/runtimes.bzl" // names plugins whose code needs more libraries than messages do
 	)

@@ -14,7 +14,7 @@ import (
 // files. It does not affect the lock.
 type Buckify struct {
 	Granularity string   // one of granularities
-	Languages   []string // [Languages] for which to write a library beside each proto_library
+	Languages   []string // rules of [Languages] for which to write a library beside each proto_library
 	Visibility  []string // of new targets; empty to write none
 	Roots       []string // folders from which imports are counted, relative to the cell; nil to detect them
 	Exclude     []string // patterns of paths to skip, relative to the cell
@@ -30,10 +30,6 @@ type Buckify struct {
 
 // granularities are the possible units of a proto_library, the default first.
 var granularities = []string{"directory", "file"}
-
-// Languages are the languages with rules in rules/NAME.bzl, and the ending of
-// the names of their targets.
-var Languages = map[string]string{"cpp": "cpp", "go": "go", "java": "java", "python": "py", "rust": "rs", "typescript": "ts"}
 
 // DefaultBuckify returns the settings of a manifest without the table.
 func DefaultBuckify() Buckify {
@@ -84,10 +80,10 @@ func (d *decoder) buckify(v any) {
 
 // language checks the name of a language with rules.
 func (d *decoder) language(at []string, name string) {
-	if _, ok := Languages[name]; ok {
+	if _, ok := LanguageOf(name); ok {
 		return
 	}
-	known := slices.Sorted(maps.Keys(Languages))
+	known := languageRules()
 	panic(d.errorf(at, fault.DidYouMean(name, known, "use one of "+strings.Join(known, ", ")), "unknown language %q", name))
 }
 

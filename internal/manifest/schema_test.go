@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -50,7 +49,7 @@ func TestManifestSchemaKeys(t *testing.T) {
 		{"platforms", words(defs["platform"]), lock.PlatformNames()},
 		{"trust", words(of(policy, "properties", "min-trust")), lock.Trusts},
 		{"buckify", keys(of(doc, "properties", "buckify")), buckifyKeys},
-		{"languages", words(of(doc, "properties", "buckify", "properties", "languages", "items")), slices.Collect(maps.Keys(Languages))},
+		{"languages", words(defs["language"]), languageRules()},
 		{"granularity", words(of(doc, "properties", "buckify", "properties", "granularity")), granularities},
 		{"tool", keys(of(doc, "properties", "tool")), []string{Tool}},
 		{"tool." + Tool, keys(of(doc, "properties", "tool", "properties", Tool)["oneOf"].([]any)[1]), toolKeys},

@@ -458,7 +458,8 @@ func (r *run) madeOf(b *buildFile, t *target, kind string) (rules []*rule) {
 
 // libraryName returns the name of a target's library in a language.
 func (r *run) libraryName(t *target, language string) string {
-	own := strings.TrimSuffix(t.name, "_proto") + "_" + manifest.Languages[language]
+	l, _ := manifest.LanguageOf(language)
+	own := strings.TrimSuffix(t.name, "_proto") + "_" + l.Suffix
 	made := r.madeOf(t.folder.parsed, t, libraryOf(language))
 	if len(made) == 0 || slices.ContainsFunc(made, func(l *rule) bool { return l.name == own }) {
 		return own
