@@ -78,6 +78,9 @@ type Program[T any] struct {
 	Topics fs.FS
 }
 
+// colors are the values of --color.
+var colors = []string{"auto", "always", "never"}
+
 // common has the flags of every program.
 type common struct {
 	json, quiet, verbose, help, version bool
@@ -113,6 +116,7 @@ func (p *Program[T]) Parse(u *ui.UI, t *T, args []string) (run func(context.Cont
 			own = args[:i]
 		}
 		u.JSON = slices.Contains(own, "--json") // not all flags were parsed
+		u.SetColor(colorOf(own))
 		return nil, p.hint(c.verb, err)
 	}
 	u.JSON, u.Quiet, u.Verbose, u.Verb = c.json, c.quiet, c.verbose, c.name
@@ -130,6 +134,22 @@ func (p *Program[T]) Parse(u *ui.UI, t *T, args []string) (run func(context.Cont
 		return nil, p.hint(c.verb, fault.Errorf(fault.Usage, "", "%s %s takes no arguments, got %q", p.Name, c.name, c.args[0]))
 	}
 	return func(ctx context.Context) error { return p.hint(c.verb, c.verb.Run(ctx, t, c.args)) }, nil
+}
+
+// colorOf returns the value of --color in arguments of which not all are flags that
+// there are.
+func colorOf(args []string) string {
+	when := "auto"
+	for i, arg := range args {
+		value, given := strings.CutPrefix(arg, "--color=")
+		if arg == "--color" && i+1 < len(args) {
+			value, given = args[i+1], true
+		}
+		if given && slices.Contains(colors, value) {
+			when = value
+		}
+	}
+	return when
 }
 
 // hint adds a hint to a command-line error that has none.
@@ -268,7 +288,7 @@ func (p *Program[T]) flags(v *Verb[T], t *T) (*pflag.FlagSet, *common) {
 	}
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "only errors and warnings")
 	f.BoolVarP(&c.verbose, "verbose", "v", false, "details as well")
-	Choice(f, &c.color, "color", "auto", "colour errors: `WHEN` is auto (the default), always or never", "auto", "always", "never")
+	Choice(f, &c.color, "color", "auto", "colour errors: `WHEN` is auto (the default), always or never", colors...)
 	f.BoolVarP(&c.help, "help", "h", false, "this text")
 	f.BoolVar(&c.version, "version", false, "the version of "+p.Name)
 	return f, c

@@ -302,3 +302,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestRefusedInColour: --color holds for a command line that cannot be read as well.
+func TestRefusedInColour(t *testing.T) {
+	for args, coloured := range map[string]bool{
+		"frobnicate --color always": true, "--color=always get --bogus": true, "gte": false, "gte --color": false, "gte --color red": false,
+		"gte --color=always --color=never": false, "gte -- --color always": false, "run --bogus --color always": true, "cache clean --color always": true,
+	} {
+		var out, talk bytes.Buffer
+		u := ui.New("tool", &out, &talk)
+		_, err := sample().Parse(u, &state{}, strings.Fields(args))
+		if err == nil {
+			t.Errorf("%s is not refused", args)
+			continue
+		}
+		if u.Fail(err); strings.HasPrefix(talk.String(), "tool: \x1b[1;31merror: \x1b[0m") != coloured {
+			t.Errorf("%s: %q", args, talk.String())
+		}
+	}
+}
