@@ -244,6 +244,7 @@ func TestMirrorsPage(t *testing.T) {
 // what it has a job run beside Dependabot.
 func TestBots(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts pip")
 	testenv.Program(t, "python3", "-m", "pip", "--version")
 	const page = "ci.md"
 	w := newWorld(t, path(t))

@@ -311,7 +311,7 @@ func checked(text string, m *manifest.Manifest, wants []*plan.Want) (*lock.Lock,
 // lock names, and serves it under whatever name the lock has for it.
 func TestMutations(t *testing.T) {
 	t.Parallel()
-	mutations := testenv.Count(2000, 10000)
+	mutations := testenv.Brief(400, testenv.Count(2000, 10000))
 	r := newUpstream(t)
 	good := lock.Print(r.lock)
 	p := &place{t: t, dir: t.TempDir(), cache: t.TempDir()}

@@ -85,7 +85,7 @@ func TestDifferential(t *testing.T) {
 			if taken == 0 {
 				t.Fatal("the archive itself is refused")
 			}
-			bits := testenv.Count(500, 4000)
+			bits := testenv.Brief(100, testenv.Count(500, 4000))
 			for i := range bits {
 				bit := i * 8 * len(data) / bits
 				bad := bytes.Clone(data)

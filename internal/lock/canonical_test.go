@@ -59,7 +59,7 @@ func TestReadCanonical(t *testing.T) {
 			t.Fatalf("is not read:\n%s", text)
 		}
 		lines := strings.SplitAfter(text, "\n")
-		for range testenv.Count(500, 3000) {
+		for range testenv.Brief(100, testenv.Count(500, 3000)) {
 			at := r.IntN(len(text))
 			bad := text[:at] + string(rune(1+r.IntN(255))) + text[at+1:]
 			switch r.IntN(4) {
@@ -79,7 +79,7 @@ func TestReadCanonical(t *testing.T) {
 			}
 		}
 	}
-	if mutations < testenv.Count(1500, 10000) || same == 0 || same == mutations {
+	if mutations < testenv.Brief(300, testenv.Count(1500, 10000)) || same == 0 || same == mutations {
 		t.Errorf("%d of %d mutations were read", same, mutations)
 	}
 }

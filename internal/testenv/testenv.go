@@ -34,6 +34,14 @@ func Count(few, all int) int {
 	return few
 }
 
+// Brief returns how many samples a test takes with -short, and n without.
+func Brief(short, n int) int {
+	if testing.Short() {
+		return short
+	}
+	return n
+}
+
 // OnlyFull skips a test, or a row of one, that only the full suite runs: why
 // says what it costs, or what else holds most of its promise.
 func OnlyFull(t testing.TB, why string) {
