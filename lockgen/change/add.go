@@ -87,6 +87,9 @@ func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Opt
 		args[i] = a.library(spec)
 	}
 	for _, spec := range args { // report first what does not exist at all
+		if meant := otherVersion(spec); meant != "" {
+			return nil, fault.Errorf(fault.Usage, "run: lockgen add "+meant, "%q is not of the form NAME@VERSION", spec)
+		}
 		if _, _, place := splitSpec(spec); place {
 			continue
 		}

@@ -66,6 +66,24 @@ func splitSpec(spec string) (name, version string, place bool) {
 	return name, version, true
 }
 
+// versioned matches a name and a version as other package managers join them.
+var versioned = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([a-z][a-z0-9_.-]*?)(?:==?|:|[ \t]+)v?([0-9][0-9A-Za-z.+_-]*)$`)
+})
+
+// otherVersion returns NAME@VERSION for a plugin of the catalogue with a version behind
+// another sign, such as ts-proto==2.7.2, and "" for anything else.
+func otherVersion(spec string) string {
+	m := versioned().FindStringSubmatch(spec)
+	if m == nil {
+		return ""
+	}
+	if _, known := catalog.Builtin().Lookup(m[1]); !known {
+		return ""
+	}
+	return m[1] + "@" + m[2]
+}
+
 // named turns an argument of add into NAME or NAME@VERSION. If the catalogue
 // has the source, it returns the plugin of that name. Otherwise it asks the
 // source for its programs, and keeps an entry for [adding.write].
@@ -174,6 +192,9 @@ func fetches(p *manifest.Plugin, from manifest.Source, version string) bool {
 
 // image takes the version from the tag of HOST/REPO:TAG or HOST/REPO:TAG#FILE.
 func image(reference string) (template, version string, err error) {
+	if !strings.Contains(reference, "/") {
+		return "", "", fault.Errorf(fault.Usage, "write oci://HOST/REPO:TAG, such as oci://"+cmp.Or(reference, "registry.example.com")+"/acme/tool:v1.2.3", "oci://%s has no repository", reference)
+	}
 	at := strings.LastIndexByte(reference, ':')
 	if at < strings.LastIndexByte(reference, '/') {
 		return "", "", fault.Errorf(fault.Usage, "write its tag as well: oci://"+reference+":v1.2.3", "oci://%s has no tag", reference)

@@ -46,7 +46,7 @@ func (s *Session) Module(ctx context.Context, importPath string) (module, dir st
 		return "", "", err
 	}
 	var first error
-	for module = importPath; strings.Contains(module, "/"); module = path.Dir(module) {
+	for module = importPath; module == importPath || strings.Contains(module, "/"); module = path.Dir(module) {
 		w := &plan.Want{Name: "module", From: manifest.Source{Kind: lock.Go, Name: module}}
 		_, err := l.Versions(ctx, w)
 		if err == nil {
