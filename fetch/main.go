@@ -32,6 +32,11 @@ fetch env                      print a line that puts plugins on PATH`,
 	Verbs:  []*cli.Verb[app]{getVerb, runVerb, installVerb, envVerb, bundleVerb, protosVerb, cacheVerifyVerb, cacheClearVerb, statsVerb},
 	Flags:  flags,
 	Values: values,
+	Others: [][2]string{
+		{"exec", "fetch run NAME"}, {"which", "fetch get NAME"}, {"path", "fetch get NAME"}, {"list", "lockgen list"}, {"ls", "lockgen list"},
+		{"init", "lockgen init"}, {"add", "lockgen add NAME"}, {"remove", "lockgen remove NAME"}, {"update", "lockgen update"}, {"upgrade", "lockgen upgrade"},
+		{"check", "lockgen check"}, {"search", "lockgen search WORD"}, {"outdated", "lockgen outdated"}, {"doctor", "lockgen doctor"},
+	},
 	Notes: `environment:
   BUCK2_PROTOBUF_CACHE_DIR                 as --cache-dir
   BUCK2_PROTOBUF_NODE_MANAGER              as --node-manager

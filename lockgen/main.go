@@ -52,6 +52,13 @@ lockgen help policy            read a page of the manual`,
 		diffVerb, mirrorVerb, doctorVerb, mergeDriverVerb, textconvVerb},
 	Values: values,
 	Topics: docs.Pages,
+	Others: [][2]string{
+		{"install", "lockgen add NAME"}, {"i", "lockgen add NAME"}, {"new", "lockgen init"},
+		{"rm", "lockgen remove NAME"}, {"uninstall", "lockgen remove NAME"}, {"delete", "lockgen remove NAME"},
+		{"ls", "lockgen list"}, {"show", "lockgen explain NAME"}, {"info", "lockgen explain NAME"}, {"view", "lockgen explain NAME"},
+		{"lock", "lockgen update"}, {"sync", "lockgen update"}, {"verify", "lockgen check"}, {"audit", "lockgen check --upstream"},
+		{"run", "fetch run NAME"}, {"get", "fetch get NAME"}, {"env", "fetch env"}, {"bundle", "fetch bundle NAME"},
+	},
 	Flags: func(f *pflag.FlagSet, p *program) {
 		f.Var((*filePath)(&p.manifestGiven), "manifest", "read `FILE` instead of plugins.toml here or in a folder above")
 		f.Var((*filePath)(&p.lockGiven), "lock", "use `FILE` instead of plugins.lock.toml beside the manifest")

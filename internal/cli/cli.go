@@ -73,6 +73,9 @@ type Program[T any] struct {
 	// help, such as NAME or PLATFORM. It stands for the value of a flag, or for an
 	// argument if flag is "". May be nil.
 	Values func(t *T, verb, flag, name string) []string
+	// Others are words that people know from other programs, each with what to
+	// write here: {"rm", "tool remove"}. They are not commands.
+	Others [][2]string
 	// Topics has the pages that help prints besides verbs, each as NAME.md,
 	// possibly in folders; may be nil.
 	Topics fs.FS
@@ -385,7 +388,13 @@ func (p *Program[T]) unknown(u *ui.UI, name string) error {
 	for _, v := range p.all(u) {
 		names = append(names, v.Name)
 	}
-	return fault.Errorf(fault.Usage, fault.DidYouMean(name, names, "commands are "+strings.Join(names, ", ")), "unknown command %q", name)
+	commands := "commands are " + strings.Join(names, ", ")
+	for _, other := range p.Others {
+		if other[0] == name {
+			return fault.Errorf(fault.Usage, "write: "+other[1]+"; "+commands, "unknown command %q", name)
+		}
+	}
+	return fault.Errorf(fault.Usage, fault.DidYouMean(name, names, commands), "unknown command %q", name)
 }
 
 // A Version is what --json prints for version.

@@ -44,6 +44,7 @@ func sample() *Program[state] {
 			}
 			return nil
 		},
+		Others: [][2]string{{"fetch", "tool get NAME"}},
 		Topics: fstest.MapFS{"policy.md": {Data: []byte("# Policy\n\nAll of it.\n\n## First Part\n\n```\n# no heading\n```\n\n### Below\n\n## Second\n\nend\n\n## [plugins.NAME], and `go_out`: C++\n\nlast\n")}, "birds/owl.md": {Data: []byte("# Owls\n")}, "notes.txt": {}},
 		Verbs: []*Verb[state]{
 			{Name: "get", Args: "NAME", Short: "get it", Long: "It gets.", Example: "tool get x", JSON: true, Uses: []string{"offline"}, Run: does("get"),
@@ -110,6 +111,8 @@ func TestRefused(t *testing.T) {
 		{"", "no command given; commands are\n  get           get it\n", "run: tool help"},
 		{"gte x", `unknown command "gte"`, "did you mean get? commands are get, run, cache verify, cache clear, help, version, completion"},
 		{"helo", `unknown command "helo"`, "did you mean help?"},
+		{"fetch x", `unknown command "fetch"`, "write: tool get NAME; commands are get, run"},
+		{"help fetch", `unknown command or topic "fetch"`, "write: tool get NAME; commands are get, run"},
 		{"frobnicate", `unknown command "frobnicate"`, "commands are get, run"},
 		{"cache", "tool cache needs one of: verify, clear", "run: tool help cache"},
 		{"cache clean", `tool cache has no command "clean"`, "did you mean clear?"},
