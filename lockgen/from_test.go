@@ -94,6 +94,10 @@ func TestInitFromBuf(t *testing.T) {
 	p.write("bad.yaml", "version: v2\nplugins:\n  - remote: [a\n")
 	p.fails(fault.Usage, []string{"bad.yaml:3:"}, "init", "--from", p.path("bad.yaml"))
 	p.fails(fault.Usage, []string{"contains neither protoc nor a plugin"}, "init", "--from", t.TempDir())
+	p.deep("tools/protoc-gen-acme", "\x7fELF")
+	p.fails(fault.Usage, []string{"protoc-gen-acme is a program", "give its folder: " + p.path("tools")}, "init", "--from", p.path("tools/protoc-gen-acme"))
+	p.write("bad.yaml", "version: v2\nplugins:\n  - local: \"\"\n    out: gen\n")
+	p.fails(fault.Usage, []string{"bad.yaml:3: a plugin needs one of remote, local"}, "init", "--from", p.path("bad.yaml"))
 }
 
 // TestInitFromNoSuchVersion: a version in a buf.gen.yaml that does not exist is told by

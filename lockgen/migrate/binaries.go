@@ -233,6 +233,9 @@ func From(path string, l *lock.Lock, ask func(string) (string, error)) (*Result,
 			return Binaries(path, l, ask)
 		}
 	}
+	if base := filepath.Base(file); !info.IsDir() && strings.HasPrefix(base, "protoc") && !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(base)) {
+		return nil, fault.Errorf(fault.Usage, "give its folder: "+filepath.Dir(path), "%s is a program", path)
+	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err

@@ -131,7 +131,7 @@ func (b *bufFile) plugin(i int, fields map[string]any) error {
 	}
 	what, known := "", false
 	switch words := list(value); {
-	case len(words) == 0:
+	case len(words) == 0 || words[0] == "":
 		return fault.Errorf(fault.Usage, "give the "+BufFile+" that buf generate reads", "%s: a plugin needs one of remote, local, protoc_builtin, plugin and name", at)
 	case kind == "remote" || strings.Contains(words[0], "/") && kind != "local":
 		what = words[0]
@@ -194,12 +194,25 @@ func (b *bufFile) remote(u *Use, what string) bool {
 	return true
 }
 
-// local finds the catalogue's plugin for a local program.
+// bare returns the name of a program without its folder.
+func bare(word string) string {
+	return strings.TrimSuffix(path.Base(strings.ReplaceAll(word, `\`, "/")), ".exe")
+}
+
+// local finds the catalogue's plugin for a local program, which others may start, and
+// which may have arguments.
 func (b *bufFile) local(u *Use, kind string, words []string) bool {
-	file := strings.TrimSuffix(path.Base(strings.ReplaceAll(words[len(words)-1], `\`, "/")), ".exe")
+	at := len(words) - 1
+	for at > 0 && strings.HasPrefix(words[at], "-") {
+		at--
+	}
+	if i := slices.IndexFunc(words, func(word string) bool { return catalog.Builtin().Program(bare(word)) != "" }); i >= 0 {
+		at = i
+	}
+	file, arguments := bare(words[at]), words[at+1:]
 	if len(words) > 2 && words[0] == "go" && words[1] == "run" {
 		module, version, _ := strings.Cut(words[2], "@")
-		file = path.Base(module)
+		file, arguments = path.Base(module), words[3:]
 		u.Version = strings.TrimPrefix(version, "v")
 		if !regexp.MustCompile(`^\d+(\.\d+)*$`).MatchString(u.Version) { // latest, a branch or a commit
 			u.Version = ""
@@ -215,6 +228,9 @@ func (b *bufFile) local(u *Use, kind string, words []string) bool {
 	if u.Plugin = catalog.Builtin().Program(file); u.Plugin == "" {
 		b.unknown(u.At, strings.Join(words, " "), strings.TrimPrefix(file, "protoc-gen-"))
 		return false
+	}
+	if len(arguments) > 0 {
+		b.lack(u.At, "arguments of "+file+": "+strings.Join(arguments, " "), "set args in [plugins.%s] of plugins.toml", u.Plugin)
 	}
 	return true
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // A Use is one generator that the repository runs today.
@@ -69,6 +70,9 @@ func (r *Result) unknown(at, what, name string) {
 			break
 		}
 		n = rest
+	}
+	if syntax.CheckName(name) != nil {
+		name = "NAME"
 	}
 	r.lack(at, what, "lockgen does not know this plugin: set version, source and binary in [plugins.%[2]s] of %[1]s, and use the rule proto_codegen", manifest.FileName, name)
 }
