@@ -124,7 +124,7 @@ func TestCacheClear(t *testing.T) {
 	}
 	w.fails(2, []string{`--older-than "soon" is not an age`, "30d"}, "cache", "clear", "--older-than", "soon")
 	w.fails(2, []string{"is not an age"}, "cache", "clear", "--older-than", "")
-	w.fails(2, []string{"--dry-run is a flag of fetch cache clear"}, "cache", "verify", "--repair", "--dry-run")
+	w.fails(2, []string{"--dry-run is a flag of fetch protos and fetch cache clear"}, "cache", "verify", "--repair", "--dry-run")
 	w.fails(2, []string{"--repair is a flag of fetch cache verify"}, "get", "tool", "--repair")
 	w.fails(2, []string{"--shell is a flag of fetch env and fetch bundle"}, "get", "tool", "--shell", "sh")
 	w.fails(2, []string{`"" for "--platform" flag: it is empty`}, "get", "tool", "--platform", "")

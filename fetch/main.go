@@ -70,7 +70,7 @@ type options struct {
 	mirrors        string   // likewise
 	bundle         string   // env
 	shell          string   // env, bundle
-	repair, dryRun bool     // cache verify; cache clear
+	repair, dryRun bool     // cache verify; cache clear, protos
 	olderThan      string   // cache clear
 	reset          bool     // stats
 }

@@ -32,6 +32,7 @@ protoc -I. -Iprotos --descriptor_set_out=api.binpb api.proto`,
 	JSON: true, Uses: installs, Run: runProtos,
 	Flags: func(f *pflag.FlagSet, a *app) {
 		f.StringVar(&a.opts.out, "out", "protos", "the `DIR` to create")
+		f.BoolVar(&a.opts.dryRun, "dry-run", false, "only print what the folder would have")
 	},
 }
 
@@ -51,6 +52,9 @@ func runProtos(ctx context.Context, a *app, args []string) error {
 	}
 	if err := replaceable(ctx, a.opts.out); err != nil {
 		return err
+	}
+	if a.opts.dryRun {
+		return a.wouldMake(l, names, platform)
 	}
 	made, err := a.makeProtos(ctx, l, names, platform)
 	if err != nil {
@@ -126,11 +130,42 @@ type madeProtos struct {
 	Path     string        `json:"path"`
 	Packages []madePackage `json:"packages"` // sorted by name
 	Protoc   string        `json:"protoc"`   // version of the one whose well-known types are in it, "" for none
+	DryRun   bool          `json:"dry_run,omitempty"`
 }
 
 type madePackage struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
+}
+
+// wouldMake prints what makeProtos would make. It downloads nothing.
+func (a *app) wouldMake(l *lock.Lock, names []string, platform string) error {
+	made := &madeProtos{Path: a.opts.out, DryRun: true}
+	var with []string
+	for _, name := range names {
+		_, version, v, err := l.Find(lock.ProtosPrefix + name)
+		if err == nil {
+			_, _, err = v.Cell(platform)
+		}
+		if err != nil {
+			return err
+		}
+		made.Packages = append(made.Packages, madePackage{name, version})
+		with = append(with, name+" "+version)
+	}
+	if e := a.protoc(l, platform); e != nil {
+		made.Protoc = e.Version
+		with = append(with, "the well-known types of "+e.String())
+	}
+	if a.ui.JSON {
+		return a.ui.Data(made)
+	}
+	verb := "create"
+	if _, err := os.Stat(filepath.Join(a.opts.out, protosStamp)); err == nil {
+		verb = "replace"
+	}
+	a.ui.Say("would %s %s with %s; nothing was written", verb, a.opts.out, strings.Join(with, ", "))
+	return nil
 }
 
 // makeProtos makes the folder, complete or not at all.
@@ -190,20 +225,30 @@ func (a *app) stage(ctx context.Context, e *lock.Entry, platform, folder, staged
 // wellKnown adds the well-known types of the newest locked protoc, and returns its
 // version, "" where there are none.
 func (a *app) wellKnown(ctx context.Context, l *lock.Lock, dir, platform string) (string, error) {
+	e := a.protoc(l, platform)
+	if e == nil {
+		return "", nil
+	}
+	return e.Version, a.stage(ctx, e, platform, e.Locked.Include, dir)
+}
+
+// protoc returns the newest locked protoc if it has the well-known types; otherwise it
+// says why there are none.
+func (a *app) protoc(l *lock.Lock, platform string) *lock.Entry {
 	name, version, v, err := l.Find("protoc")
 	if err == nil {
 		_, _, err = v.Cell(platform)
 	}
 	if err != nil {
 		a.ui.Say("without the well-known types, which come with protoc: %v", err)
-		return "", nil
+		return nil
 	}
 	e := l.Entry(name, version)
 	if e.Locked.Include == "" {
 		a.ui.Say("without the well-known types: %s has no include in the lock", e)
-		return "", nil
+		return nil
 	}
-	return version, a.stage(ctx, e, platform, e.Locked.Include, dir)
+	return e
 }
 
 // replaceable accepts a folder that is missing or empty, or that runProtos made and

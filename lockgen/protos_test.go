@@ -404,8 +404,18 @@ func TestProtosFetch(t *testing.T) {
 		out, _ := cmd.CombinedOutput()
 		return string(out), cmd.ProcessState.ExitCode()
 	}
+	p.server.Forget()
+	if out, status := run("protos", "--dry-run", "acme"); status != 0 || !strings.HasSuffix(out, "fetch: would create protos with acme 1.0.0, base 1.0.0; nothing was written\n") || p.server.Count("") != 0 {
+		t.Errorf("%d %s", status, out)
+	}
+	if _, err := os.Stat(p.path("protos")); !os.IsNotExist(err) {
+		t.Errorf("--dry-run made a folder: %v", err)
+	}
 	if out, status := run("protos"); status != 0 || !strings.Contains(out, "without the well-known types") {
 		t.Fatalf("%d %s", status, out)
+	}
+	if out, status := run("protos", "--dry-run", "--json"); status != 0 || !strings.Contains(out, `"dry_run": true`) || !strings.Contains(out, `"name": "other"`) {
+		t.Errorf("%d %s", status, out)
 	}
 	for _, name := range []string{"base/b.proto", "acme/a.proto", "other/o.proto"} {
 		if p.read("protos/"+name) == "" {
