@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"sync/atomic"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
@@ -129,24 +128,25 @@ func (c *Client) message(a *answer, r *request, cond *condition) ([]byte, *failu
 // watchUpload measures the upload of a request and cancels the attempt if the
 // server reads too slowly. The caller stops it.
 func (c *Client) watchUpload(r *request, cancel context.CancelCauseFunc) (stop func()) {
-	m := &uploadMeter{body: r.stream, length: r.length}
+	m := &uploadMeter{body: r.stream}
+	length := r.length
 	r.stream = m
-	return c.floor(&m.count, func(slow string) bool {
-		if m.count.Load() < m.length { // otherwise we wait for the answer, which has its own timeout
+	return c.floor(&m.pace, func(slow string) {
+		if n, _ := m.now(); n < length { // otherwise we wait for the answer, which has its own timeout
 			cancel(fmt.Errorf("the server reads data too slowly: %s", slow))
 		}
-		return false
 	})
 }
 
+// An uploadMeter measures the pace of a body that a server reads.
 type uploadMeter struct {
-	body   io.Reader
-	length int64
-	count  atomic.Int64
+	pace
+	body io.Reader
 }
 
 func (m *uploadMeter) Read(p []byte) (int, error) {
+	m.ours(0)
 	n, err := m.body.Read(p)
-	m.count.Add(int64(n))
+	m.theirs(n)
 	return n, err
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -223,11 +224,49 @@ func looksLikeHTML(head []byte) bool {
 	return strings.HasPrefix(http.DetectContentType(head), "text/html")
 }
 
-// A meter counts the bytes of a body.
+// A pace has how many bytes went between a server and us, and for how much of the
+// time the server waited for us, for our disk for example.
+type pace struct {
+	mu     sync.Mutex
+	count  int64
+	worked time.Duration // in the turns of ours that ended
+	began  time.Time     // when our turn began; zero while it is the server's
+}
+
+// ours begins our turn, after n more bytes.
+func (p *pace) ours(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count += int64(n)
+	p.began = time.Now()
+}
+
+// theirs begins the turn of the server, after n more bytes.
+func (p *pace) theirs(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count += int64(n)
+	if !p.began.IsZero() {
+		p.worked += time.Since(p.began)
+		p.began = time.Time{}
+	}
+}
+
+// now returns the bytes so far, and the time that we took.
+func (p *pace) now() (count int64, worked time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	worked = p.worked
+	if !p.began.IsZero() {
+		worked += time.Since(p.began)
+	}
+	return p.count, worked
+}
+
+// A meter measures the pace of a body that we read.
 type meter struct {
+	pace
 	body    io.Reader
-	count   atomic.Int64
-	reading atomic.Bool // we are waiting for the server, not the disk
 	stalled atomic.Pointer[error]
 }
 
@@ -237,14 +276,10 @@ func (c *Client) watch(a *answer, cancel context.CancelCauseFunc) (stop func()) 
 	body := a.Body
 	m := &meter{body: body}
 	a.Body = io.NopCloser(m)
-	unwatch := c.floor(&m.count, func(slow string) bool {
-		if !m.reading.Load() {
-			return true // we are the slow side
-		}
+	unwatch := c.floor(&m.pace, func(slow string) {
 		err := fmt.Errorf("%w: %s", errStalled, slow)
 		m.stalled.Store(&err)
 		cancel(err) // ends a blocked Read
-		return false
 	})
 	return func() {
 		unwatch()
@@ -252,28 +287,35 @@ func (c *Client) watch(a *answer, cancel context.CancelCauseFunc) (stop func()) 
 	}
 }
 
-// floor calls tooSlow, with a description, after every window of time in which
-// count grew by less than Timeouts.MinRate requires, until tooSlow returns
-// false or the caller stops it.
-func (c *Client) floor(count *atomic.Int64, tooSlow func(slow string) (goOn bool)) (stop func()) {
+// floor calls tooSlow once, with a description, when a server had its turn for
+// Timeouts.Stall in which it was slower than Timeouts.MinRate, unless the caller
+// stops it before.
+func (c *Client) floor(p *pace, tooSlow func(slow string)) (stop func()) {
 	window := c.o.Timeouts.Stall
 	need := max(1, int64(window.Seconds()*float64(c.o.Timeouts.MinRate)))
 	done := make(chan struct{})
 	go func() {
 		tick := time.NewTicker(window)
 		defer tick.Stop()
-		last := int64(0)
+		last, lastWorked := p.now()
+		since := time.Now()
 		for {
 			select {
 			case <-done:
 				return
 			case <-tick.C:
 			}
-			n := count.Load()
-			if n-last < need && !tooSlow(fmt.Sprintf("%d bytes in %s, expected at least %d", n-last, window, need)) {
+			n, worked := p.now()
+			waited := time.Since(since) - (worked - lastWorked)
+			enough := n-last >= min(need, max(1, int64(waited.Seconds()*float64(c.o.Timeouts.MinRate))))
+			switch {
+			case waited < window*9/10 && n-last < need: // a tick may be a little early
+			case enough:
+				last, lastWorked, since = n, worked, time.Now()
+			default:
+				tooSlow(fmt.Sprintf("%d bytes in %s, expected at least %d", n-last, window, need))
 				return
 			}
-			last = n
 		}
 	}()
 	return func() { close(done) }
@@ -282,10 +324,9 @@ func (c *Client) floor(count *atomic.Int64, tooSlow func(slow string) (goOn bool
 // Read implements [io.Reader]. If the body was cancelled for being too slow,
 // that is its error, not the broken connection.
 func (m *meter) Read(p []byte) (int, error) {
-	m.reading.Store(true)
+	m.theirs(0)
 	n, err := m.body.Read(p)
-	m.reading.Store(false)
-	m.count.Add(int64(n))
+	m.ours(n)
 	if cause := m.stalled.Load(); cause != nil && err != nil && err != io.EOF {
 		err = *cause
 	}
