@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,10 +51,11 @@ func newEarly(t *testing.T) (p *place, hosts string) {
 func TestEarly(t *testing.T) {
 	t.Parallel()
 	p, _ := newEarly(t)
-	asked := make(chan struct{}, 100)
+	asked := make(chan struct{})
+	ask := sync.OnceFunc(func() { close(asked) })
 	var before, after atomic.Int32
 	p.server.Fault(library, fake.Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
-		asked <- struct{}{}
+		ask()
 		honest(w, r)
 	}))
 	p.server.Fault(held, fake.Do(func(w http.ResponseWriter, r *http.Request, honest http.HandlerFunc) {
@@ -68,7 +70,7 @@ func TestEarly(t *testing.T) {
 		honest(w, r)
 	}))
 	p.ok("update", "--no-smoke")
-	if before.Load() != 1 || after.Load() != 0 {
+	if before.Load() == 0 || after.Load() != 0 { // a busy machine may ask again
 		t.Errorf("npm had resolved before %d of the downloads of another platform's node, not before %d", before.Load(), after.Load())
 	}
 	early := p.read("plugins.lock.toml")
