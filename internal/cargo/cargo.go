@@ -31,7 +31,15 @@ import (
 
 const noCrate = "check the name and the registry of cargo"
 
-const noCargo = "install Rust with cargo 1.78 or later, or use another source of the plugin"
+const (
+	noCargo        = "install Rust with cargo 1.78 or later, or use another source of the plugin"
+	noCargoLibrary = "install Rust with cargo 1.78 or later, or " + fault.Aside
+)
+
+// unusable returns the error for a cargo that cannot be used.
+func unusable(format string, args ...any) error {
+	return fault.ForLibrary(noCargoLibrary, fault.Errorf(fault.Machine, noCargo, format, args...))
+}
 
 // A Client is a cargo with its rustc. It is safe for concurrent use.
 //
@@ -62,7 +70,7 @@ func Find(ctx context.Context) (_ *Client, err error) {
 			found, err = filepath.Abs(found)
 		}
 		if err != nil {
-			return nil, fault.Missingf(fault.Machine, noCargo, "%s is not on PATH", name)
+			return nil, fault.ForLibrary(noCargoLibrary, fault.Missingf(fault.Machine, noCargo, "%s is not on PATH", name))
 		}
 		if name == "cargo" {
 			c.cargo = found
@@ -79,7 +87,7 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	ask := func(path string, args ...string) (string, error) {
 		out, err := proc.Command{
 			Name: path + " " + strings.Join(args, " "), Path: path, Args: args, Dir: proc.Nowhere(),
-			Env: proc.AskEnv(set...), Timeout: time.Minute, Class: fault.Machine, Hint: noCargo,
+			Env: proc.AskEnv(set...), Timeout: time.Minute, Class: fault.Machine, Hint: noCargo, Library: noCargoLibrary,
 		}.Run(ctx)
 		return strings.TrimSpace(string(out)), err
 	}
@@ -101,14 +109,14 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	}
 	fields := strings.Fields(said)
 	if len(fields) < 2 || fields[0] != "cargo" {
-		return nil, fault.Errorf(fault.Machine, noCargo, "%s reports the version %q", c.cargo, redact.Line(said))
+		return nil, unusable("%s reports the version %q", c.cargo, redact.Line(said))
 	}
 	c.version = fields[1]
 	switch yes, ok := proc.Serves("cargo", c.version); {
 	case !ok:
-		return nil, fault.Errorf(fault.Machine, noCargo, "%s reports the version %q", c.cargo, redact.Line(c.version))
+		return nil, unusable("%s reports the version %q", c.cargo, redact.Line(c.version))
 	case !yes:
-		return nil, fault.Errorf(fault.Machine, noCargo, "%s has version %s; %s or later is needed", c.cargo, redact.Line(c.version), proc.LeastOf("cargo"))
+		return nil, unusable("%s has version %s; %s or later is needed", c.cargo, redact.Line(c.version), proc.LeastOf("cargo"))
 	}
 	return c, nil
 }
@@ -467,7 +475,7 @@ func (x *Index) lines(name string) ([]indexEntry, error) {
 		}
 	}
 	if len(found) == 0 {
-		return nil, fault.Errorf(fault.Machine, noCargo, "cargo %s stores its index in a format that this program does not know (crate %s)", redact.Line(x.c.version), name)
+		return nil, unusable("cargo %s stores its index in a format that this program does not know (crate %s)", redact.Line(x.c.version), name)
 	}
 	return found, nil
 }
@@ -568,7 +576,7 @@ func (c *Client) Source(ctx context.Context) (string, error) {
 	}
 	_, err = proc.Command{
 		Name: "cargo generate-lockfile", Path: c.cargo, Dir: scratch, Args: []string{"generate-lockfile", "--offline", "--manifest-path", f.at("root", "Cargo.toml")},
-		Env: f.env(c), Timeout: time.Minute, Class: fault.Machine, Hint: noCargo,
+		Env: f.env(c), Timeout: time.Minute, Class: fault.Machine, Hint: noCargo, Library: noCargoLibrary,
 	}.Run(ctx)
 	if err != nil {
 		return "", err
@@ -587,7 +595,7 @@ func (c *Client) Source(ctx context.Context) (string, error) {
 		}
 	}
 	if c.source == "" {
-		return "", fault.Errorf(fault.Machine, noCargo, "cargo %s writes a Cargo.lock in a format that this program does not know", redact.Line(c.version))
+		return "", unusable("cargo %s writes a Cargo.lock in a format that this program does not know", redact.Line(c.version))
 	}
 	return c.source, nil
 }

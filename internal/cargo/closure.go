@@ -148,7 +148,8 @@ func (c *Client) runMetadata(ctx context.Context, f crateFolder, root *Source, a
 			"metadata", "--format-version", "1", "--offline", "--filter-platform", p.RustTarget,
 			"--manifest-path", f.at("root", "Cargo.toml"),
 		}, args, more),
-		Env: f.env(c), Limit: 64 << 20, Timeout: time.Minute, Class: fault.Upstream, Hint: "use another version or another source of this plugin",
+		Env: f.env(c), Limit: 64 << 20, Timeout: time.Minute, Class: fault.Upstream,
+		Hint: "use another version or another source of this plugin", Library: fault.OtherLibrary,
 	}.Run(ctx)
 }
 
@@ -189,7 +190,7 @@ type metadataNode struct {
 func decodeMetadata(data []byte) (*metadata, error) {
 	m := &metadata{packages: map[string]*metadataPackage{}, nodes: map[string]*metadataNode{}}
 	if err := json.Unmarshal(data, m); err != nil {
-		return nil, fault.Errorf(fault.Machine, noCargo, "cargo metadata: %w", err)
+		return nil, unusable("cargo metadata: %w", err)
 	}
 	for _, p := range m.Packages {
 		m.packages[p.ID] = p

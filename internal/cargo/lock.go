@@ -268,7 +268,7 @@ func (x *Index) strangers(source string) error {
 }
 
 func notFromRegistry(crate, what string) error {
-	return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin", "crate %s needs %s: only crates from the registry can be locked", crate, what))
+	return fault.About(fault.AboutDirect, fault.Elsewheref(fault.Policy, "crate %s needs %s: only crates from the registry can be locked", crate, what))
 }
 
 // whole reports whether v is a version with all three numbers.

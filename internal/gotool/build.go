@@ -105,7 +105,7 @@ func (r *goResolver) inspect(ctx context.Context, own *Module) error {
 				if verb == "replace" { // replaced by other code
 					class = fault.Policy
 				}
-				return fault.About(fault.AboutDirect, fault.Errorf(class, "use another version or another source of this plugin",
+				return fault.About(fault.AboutDirect, fault.Elsewheref(class,
 					"the go.mod of go module %s has %s: its author builds it with code other than what it requires, so go install refuses it as well", own, verb))
 			}
 		}

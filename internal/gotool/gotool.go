@@ -29,7 +29,15 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
-const noGo = "install Go 1.21 or later, or use another source of the plugin"
+const (
+	noGo        = "install Go 1.21 or later, or use another source of the plugin"
+	noGoLibrary = "install Go 1.21 or later, or " + fault.Aside
+)
+
+// unusable returns the error for a Go that cannot be used.
+func unusable(format string, args ...any) error {
+	return fault.ForLibrary(noGoLibrary, fault.Errorf(fault.Machine, noGo, format, args...))
+}
 
 // A Client is a Go toolchain that can be run. It is safe for concurrent use.
 type Client struct {
@@ -70,7 +78,7 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	defer proc.AboutManagers(&err)
 	found, err := exec.LookPath("go")
 	if err != nil {
-		return nil, fault.Missingf(fault.Machine, noGo, "go is not on PATH")
+		return nil, fault.ForLibrary(noGoLibrary, fault.Missingf(fault.Machine, noGo, "go is not on PATH"))
 	}
 	if found, err = filepath.Abs(found); err != nil {
 		return nil, err
@@ -93,9 +101,9 @@ func Find(ctx context.Context) (_ *Client, err error) {
 	}
 	switch yes, ok := proc.Serves("go", version); {
 	case !ok:
-		return nil, fault.Errorf(fault.Machine, noGo, "%s reports the version %q", found, redact.Line(version))
+		return nil, unusable("%s reports the version %q", found, redact.Line(version))
 	case !yes:
-		return nil, fault.Errorf(fault.Machine, noGo, "%s has version %s; %s or later is needed", found, redact.Line(version), proc.LeastOf("go"))
+		return nil, unusable("%s has version %s; %s or later is needed", found, redact.Line(version), proc.LeastOf("go"))
 	}
 	return g, nil
 }
@@ -131,7 +139,7 @@ func goSays(ctx context.Context, path string, env []string, names ...string) (ma
 	}
 	said := map[string]string{}
 	if err := json.Unmarshal(out, &said); err != nil {
-		return nil, fault.Errorf(fault.Machine, noGo, "%s env does not print JSON: is it Go?", path)
+		return nil, unusable("%s env does not print JSON: is it Go?", path)
 	}
 	return said, nil
 }

@@ -279,7 +279,7 @@ func (c *closing) within(ctx context.Context, pkg string, want constraint) (stri
 	}
 	best := ""
 	if c.compared += len(m.Versions); c.compared > maxCompared {
-		return "", fault.Errorf(fault.Usage, "use another version or another source of the plugin", "there are more than %d versions to compare with ranges", maxCompared)
+		return "", fault.Elsewheref(fault.Usage, "there are more than %d versions to compare with ranges", maxCompared)
 	}
 	for _, v := range m.Versions {
 		if want.allows(v) && (best == "" || Compare(v, best) > 0) {
@@ -524,5 +524,5 @@ func keyOf(c Coordinate) string { return c.Package() + ":" + c.Ext + ":" + c.Cla
 // misfit returns the error, of class [fault.Usage], for a POM that cannot be
 // resolved.
 func misfit(c Coordinate, format string, args ...any) error {
-	return fault.Errorf(fault.Usage, "use another version or another source of the plugin", "%s cannot be resolved: %w", c, fmt.Errorf(format, args...))
+	return fault.Elsewheref(fault.Usage, "%s cannot be resolved: %w", c, fmt.Errorf(format, args...))
 }

@@ -244,7 +244,7 @@ func (u *upstream) explain(err error, out []byte, base, name, version string) er
 		return fault.About(fault.AboutConflict, fault.Errorf(fault.Usage, "take versions that allow each other in this",
 			"npm package %s@%s: %s%s", name, version, what, peers(said.Error.Detail)))
 	case "EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY", "EUNSUPPORTEDPROTOCOL":
-		return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+		return fault.About(fault.AboutDirect, fault.Elsewheref(fault.Policy,
 			"npm package %s@%s has a dependency that is not from a registry: %s", name, version, what))
 	}
 	return fault.Errorf(fault.Upstream, "check the registry: npm config get registry", "npm package %s@%s: %s", name, version, what)
@@ -344,10 +344,10 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 		}
 		switch {
 		case e.Link || last == "":
-			return nil, fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+			return nil, fault.About(fault.AboutDirect, fault.Elsewheref(fault.Policy,
 				"npm package %s (%s) is a link to a folder, not a package of a registry", label, folder))
 		case e.Resolved != "" && !strings.HasPrefix(e.Resolved, base+"/"):
-			return nil, fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+			return nil, fault.About(fault.AboutDirect, fault.Elsewheref(fault.Policy,
 				"npm package %s (%s) comes from %s, not from a registry", label, folder, redact.Line(e.Resolved)))
 		}
 		l.Packages[folder] = LockedPackage{

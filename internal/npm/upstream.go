@@ -292,7 +292,7 @@ func (u *upstream) refuse(label string, seen object) (first error) {
 
 // direct returns the error for a dependency that is not from a registry.
 func direct(label, name, spec string) error {
-	return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+	return fault.About(fault.AboutDirect, fault.Elsewheref(fault.Policy,
 		"npm package %s depends on %s from %s, not from a registry", label, redact.Line(name), redact.Line(spec)))
 }
 
@@ -335,7 +335,7 @@ func (u *upstream) verdict(ended error, closure *PackageLock) error {
 		return u.refused[u.met[0]]
 	case len(u.others) > 0:
 		slices.Sort(u.others)
-		return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use another version or another source of this plugin",
+		return fault.About(fault.AboutDirect, fault.Elsewheref(fault.Policy,
 			"something bundled in it, or in a dependency, depends on %s, which is not in a registry", redact.Line(u.others[0])))
 	case ended != nil:
 		return nil

@@ -259,9 +259,10 @@ func (s *pipIndex) read(f remote.IndexFile, text []byte) (*wheel.Metadata, []byt
 func Direct(file string, m *wheel.Metadata) error {
 	for _, r := range m.Requires {
 		if r.Direct != "" {
-			return fault.About(fault.AboutDirect, fault.Errorf(fault.Policy, "use a version that requires it by name and version, or another source; and tell the publisher of "+m.Name,
+			const hint, and = "use a version that requires it by name and version, or ", "; and tell the publisher of "
+			return fault.About(fault.AboutDirect, fault.ForLibrary(hint+fault.Aside+and+m.Name, fault.Errorf(fault.Policy, hint+"another source"+and+m.Name,
 				"%s %s (%s) requires %s by URL: Requires-Dist: %s: building it would run code that no index vouches for, so it is not allowed",
-				redact.Line(m.Name), redact.Line(m.Version), file, redact.Line(r.Name), redact.Line(r.Text)))
+				redact.Line(m.Name), redact.Line(m.Version), file, redact.Line(r.Name), redact.Line(r.Text))))
 		}
 	}
 	return nil
@@ -300,20 +301,23 @@ func (s *pipIndex) explain(run int, causes []pipCause) error {
 		}
 		wants = append(wants, by+" wants "+c.Text)
 	}
-	return fault.Errorf(fault.Upstream, "use another version, or another source", "no set of wheels satisfies %s: %s", what, redact.Line(strings.Join(wants, "; ")))
+	return fault.Elsewheref(fault.Upstream, "no set of wheels satisfies %s: %s", what, redact.Line(strings.Join(wants, "; ")))
 }
 
 // lacking says why the index has no wheel of a package; nil if it has some.
 func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 	t := s.targets[run]
-	const hint = "only wheels are used: check which files the index has, or use another source"
+	missing := func(format string, args ...any) error {
+		const hint = "only wheels are used: check which files the index has, or "
+		return fault.ForLibrary(hint+fault.Aside, fault.Missingf(fault.Upstream, hint+"use another source", format, args...))
+	}
 	who := what
 	if c.Parent != nil {
 		who += ", which needs " + c.Text + " for " + c.Parent.Name + " " + c.Parent.Version
 	}
 	all, ok := s.pages[syntax.NormalProject(c.Name)]
 	if !ok {
-		return fault.Missingf(fault.Upstream, hint, "no wheel of %s: the index has no package %s", redact.Line(who), redact.Line(c.Name))
+		return missing("no wheel of %s: the index has no package %s", redact.Line(who), redact.Line(c.Name))
 	}
 	exact := ""
 	if _, version, ok := strings.Cut(c.Text, "=="); ok && !strings.ContainsAny(version, ",*") {
@@ -355,17 +359,19 @@ func (s *pipIndex) lacking(what string, run int, c pipCause) error {
 		by, python, _ := strings.Cut(requires, "\x00")
 		return s.req.needsPython(by, python, t)
 	case young > 0:
-		return fault.Missingf(fault.Upstream, hint, "no wheel of %s: the index only has some that are younger than minimum-release-age allows", redact.Line(who))
+		return missing("no wheel of %s: the index only has some that are younger than minimum-release-age allows", redact.Line(who))
 	case fitting > 0:
 		return nil
 	case len(others) == 0 && len(sources) > 0:
-		return fault.Missingf(fault.Policy, "use a version that has wheels, or another source; or build the wheel ("+wanted+") yourself, publish it in an index of your own and set [registries] pip",
+		const hint = "use a version that has wheels, or "
+		build := "; or build the wheel (" + wanted + ") yourself, publish it in an index of your own and set [registries] pip"
+		return fault.ForLibrary(hint+fault.Aside+build, fault.Missingf(fault.Policy, hint+"another source"+build,
 			"no wheel of %s: the index only has a source distribution, %s, and building it would run its code; a wheel is needed (%s)",
-			redact.Line(who), redact.Line(sources[len(sources)-1]), wanted)
+			redact.Line(who), redact.Line(sources[len(sources)-1]), wanted))
 	case len(others) > 0:
-		return fault.Missingf(fault.Upstream, hint, "no wheel of %s: a wheel is needed (%s), the index has %s", redact.Line(who), wanted, redact.Line(lastFew(others)))
+		return missing("no wheel of %s: a wheel is needed (%s), the index has %s", redact.Line(who), wanted, redact.Line(lastFew(others)))
 	}
-	return fault.Missingf(fault.Upstream, hint, "no wheel of %s: the index has wheels of %s", redact.Line(who), redact.Line(lastFew(versions)))
+	return missing("no wheel of %s: the index has wheels of %s", redact.Line(who), redact.Line(lastFew(versions)))
 }
 
 // sourceOf reports whether a file is the source distribution of a version.

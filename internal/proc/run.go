@@ -30,6 +30,7 @@ type Command struct {
 	Serve   *Loopback     // the registry that an offline program may reach; may be nil
 	Class   fault.Class   // of a failure
 	Hint    string        // of a failure
+	Library string        // in the place of Hint, see [fault.ForLibrary]; "" for none
 	// Progress is called with each line of standard error as it arrives. It returns
 	// true for a line that only reports progress, which is then left out of error
 	// messages. May be nil.
@@ -145,7 +146,17 @@ func (c Command) Run(ctx context.Context) ([]byte, error) {
 	return nil, c.fail("%s: %w", c.Name, err)
 }
 
+// fail returns the failure of a run, also with the hint for a library.
 func (c Command) fail(format string, args ...any) error {
+	err := c.failed(format, args...)
+	if c.Library == "" {
+		return err
+	}
+	c.Hint = c.Library
+	return fault.ForLibrary(fault.Hint(c.failed(format, args...)), err)
+}
+
+func (c Command) failed(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	hint := c.Hint
 	if hint == "" {

@@ -155,7 +155,7 @@ func (s *goSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.P
 	s.counts[w.String()] = &platformCount{of: len(platforms) - len(closure.Missing)}
 	s.mu.Unlock()
 	for name, reason := range closure.Missing {
-		res.Missing[name] = source.Missing{Reason: reason, Err: fault.Errorf(fault.Usage, "use another version or another source, or write optional = true in the entry", "%s", reason)}
+		res.Missing[name] = source.Missing{Reason: reason, Err: unsupported(fault.Usage, reason)}
 	}
 	res.Notes, err = compiler.Withdrawn(ctx, s.Config, scratch, w.From.Name, w.Version)
 	if err != nil {

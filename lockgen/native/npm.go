@@ -96,7 +96,7 @@ func (s *npmSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock.
 				a.Platforms = append(a.Platforms, platform.Name)
 			case !p.Optional:
 				reason := fmt.Sprintf("npm package %s %s does not support %s %s", p.Name, p.Version, platform.NodeOS, platform.NodeCPU)
-				res.Missing[platform.Name] = source.Missing{Reason: reason, Err: fault.Errorf(fault.Machine, "use another version or another source, or write optional = true in the entry", "%s", reason)}
+				res.Missing[platform.Name] = source.Missing{Reason: reason, Err: unsupported(fault.Machine, reason)}
 			}
 		}
 		if len(a.Platforms) > 0 {
@@ -259,8 +259,16 @@ func (s *npmSource) artifact(folder string, p npm.LockedPackage) (*source.Artifa
 }
 
 func scriptError(name, label, what string) error {
-	return fault.Errorf(fault.Policy, fmt.Sprintf("scripts of packages are never run: use another version or another source of this plugin such as its release asset; to lock it without the effect of the script, which the smoke run then tests, add to [policy] of plugins.toml: ignore-scripts = [%q]", name),
-		"npm package %s has %s", label, what)
+	hint := func(instead string) string {
+		return fmt.Sprintf("scripts of packages are never run: %s; to lock it without the effect of the script, which the smoke run then tests, add to [policy] of plugins.toml: ignore-scripts = [%q]", instead, name)
+	}
+	return fault.ForLibrary(hint(fault.OtherLibrary), fault.Errorf(fault.Policy, hint("use another version or another source of this plugin such as its release asset"),
+		"npm package %s has %s", label, what))
+}
+
+// unsupported returns the error for a platform that the publisher does not support.
+func unsupported(class fault.Class, reason string) error {
+	return fault.ForLibrary(fault.OtherLibrary, fault.Errorf(class, "use another version or another source, or write optional = true in the entry", "%s", reason))
 }
 
 // checkPackageJSON compares the package.json in a tarball with the one from the

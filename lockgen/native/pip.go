@@ -387,8 +387,9 @@ func (s *pipSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release,
 		}
 	}
 	if len(order) == 0 && other != "" {
-		return nil, fault.Missingf(fault.Policy, "use a package that has wheels, or another source; or build the wheel yourself, publish it in an index of your own and set [registries] pip",
-			"the index has no wheel of any version of %s, only such as %s, and building that would run its code", w.From.Name, redact.Line(other))
+		const hint, build = "use a package that has wheels, or ", "; or build the wheel yourself, publish it in an index of your own and set [registries] pip"
+		return nil, fault.ForLibrary(hint+fault.Aside+build, fault.Missingf(fault.Policy, hint+"another source"+build,
+			"the index has no wheel of any version of %s, only such as %s, and building that would run its code", w.From.Name, redact.Line(other)))
 	}
 	var releases []plan.Release
 	for _, version := range order {

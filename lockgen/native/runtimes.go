@@ -98,7 +98,7 @@ func mergeable(w *plan.Want, v *lock.Version, contents map[string]*source.Conten
 			if _, err := wheel.Merge(parts); err != nil {
 				hint := fmt.Sprintf("lock fewer interpreters: python = [%q]", w.Python[len(w.Python)-1])
 				if errors.Is(err, wheel.ErrAside) {
-					hint = plan.NoRuntime
+					hint = fault.OtherLibrary
 				}
 				return fault.Errorf(fault.Usage, hint, "%s for %s: %w", w, p.Name, err)
 			}

@@ -196,29 +196,12 @@ func (w *Want) Fit(others []*Want) error {
 	return err
 }
 
-// NoRuntime is the hint for a version that cannot be a runtime.
-const NoRuntime = "take another version, or " + aside
-
-const aside = "take it out of [runtimes] and write runtime = […] in BUCK files"
-
-// onlyPlugins replaces what only plugins have in hints: a runtime has one source, and is
-// never optional.
-var onlyPlugins = strings.NewReplacer(
-	"use another version or another source of this plugin such as its release asset", NoRuntime,
-	"use another version or another source of this plugin", NoRuntime,
-	"use another version or another source of the plugin", NoRuntime,
-	"use another version or another source, or write optional = true in the entry", NoRuntime,
-	"use another version, or another source", NoRuntime,
-	"or use another source", "or "+aside,
-	"or another source", "or "+aside,
-)
-
 // Hint is the hint of an error for w.
 func (w *Want) Hint(err error) string {
 	if w.Language == "" {
 		return fault.Hint(err)
 	}
-	return onlyPlugins.Replace(fault.Hint(err))
+	return fault.LibraryHint(err)
 }
 
 // noneFits is the hint where there is no version that fits yet.
@@ -228,7 +211,7 @@ func (w *Want) noneFits() string {
 		name, _, _ := strings.Cut(spec, "@")
 		plugins = append(plugins, name)
 	}
-	return "lock an older version of " + strings.Join(slices.Compact(plugins), " and ") + " until there is one, or " + strings.Replace(aside, "it", w.listed(), 1)
+	return "lock an older version of " + strings.Join(slices.Compact(plugins), " and ") + " until there is one, or " + strings.Replace(fault.Aside, "it", w.listed(), 1)
 }
 
 // Runs reports whether a version of a library, from a kind of source, runs the code of a
@@ -246,9 +229,13 @@ func Runs(r catalog.Runtime, kind, version, plugin, of string) bool {
 	return true
 }
 
+// fitted reports whether plugins, and not the manifest, say which versions of a runtime
+// may be locked.
+func (w *Want) fitted() bool { return w.Language != "" && w.Ranged && len(w.Fits) > 0 }
+
 // Range is what the version of w has to be in.
 func (w *Want) Range() string {
-	if w.Language != "" && w.Ranged && len(w.Fits) > 0 {
+	if w.fitted() {
 		return w.rng.text + ", which is what fits " + strings.ReplaceAll(strings.Join(w.Fits, " and "), "@", " ")
 	}
 	return w.Asked
