@@ -184,7 +184,7 @@ func command(a resolve.Age, several bool) string {
 		return ""
 	case a.Locked != a.Allowed:
 		return "lockgen update " + a.Name
-	case a.Latest == "" || a.Latest == a.Locked || len(a.Held) == 0 || a.Held[0].Why != "not in "+a.Asked:
+	case a.Latest == "" || a.Latest == a.Locked || len(a.Held) == 0 || !a.Held[0].Outside:
 		return ""
 	case several:
 		return "lockgen upgrade --latest '" + a.Name + "@" + a.Asked + "'"
@@ -214,10 +214,10 @@ func together(ages []resolve.Age, l *lock.Lock) {
 			held := &r.Held[j]
 			for _, spec := range v.Fits {
 				if plugin, of, _ := strings.Cut(spec, "@"); !plan.Runs(known, v.Source, held.Version, plugin, of) {
-					held.Why = "does not run the code of " + plugin + " " + of
+					held.Why, held.Outside = "does not run the code of "+plugin+" "+of, false
 				}
 			}
-			alone = alone || held.Why == "not in "+r.Asked
+			alone = alone || held.Outside
 		}
 		if !alone {
 			r.Run = ""

@@ -33,6 +33,9 @@ type Held struct {
 	Version string `json:"version"`
 	Why     string `json:"why"`
 
+	// Outside is set if what the manifest asks for, and nothing else, does not
+	// allow it: another version or range in the manifest does.
+	Outside bool `json:"-"`
 	// Unseen is the kind of a source of which no version can be locked yet,
 	// because only its publisher says when this one was released; otherwise "".
 	Unseen string `json:"-"`
@@ -71,7 +74,8 @@ func (w *Want) Choose(releases []Release, locked string, rules Rules) Choice {
 		if isPre(kind, r.Version) && !w.Allows(r.Version) {
 			continue // nobody is waiting for it
 		}
-		h := Held{Version: r.Version, Why: w.unwanted(r, locked)}
+		h := Held{Version: r.Version}
+		h.Why, h.Outside = w.unwanted(r, locked)
 		if h.Why == "" {
 			c.fits = true
 			h.Why = rules.refuse(subject{
@@ -227,22 +231,23 @@ func HeldBack(listed []Listed, own Listed, version string) []Held {
 	return held
 }
 
-// unwanted returns why the entry does not allow a release, or "".
-func (w *Want) unwanted(r Release, locked string) string {
+// unwanted returns why the entry does not allow a release, or "", and whether what
+// the manifest asks for is the reason.
+func (w *Want) unwanted(r Release, locked string) (why string, outside bool) {
 	switch {
 	case !w.Allows(r.Version):
 		if w.Until != "" && lock.CompareVersions(r.Version, w.Until) >= 0 {
-			return w.Reason
+			return w.Reason, false
 		}
-		return "not in " + w.Range()
+		return "not in " + w.Range(), !w.fitted()
 	case w.Ranged && r.Pre && !isPre(w.From.Kind, r.Version) && r.Version != locked:
-		return "its publisher marks it as a pre-release"
+		return "its publisher marks it as a pre-release", false
 	case w.Asked == manifest.Latest && r.Early && r.Version != locked:
-		return "its publisher does not mark it as latest"
+		return "its publisher does not mark it as latest", false
 	case r.Yanked != "":
-		return "withdrawn: " + r.Yanked
+		return "withdrawn: " + r.Yanked, false
 	}
-	return ""
+	return "", false
 }
 
 // Allows reports whether the entry allows a version.

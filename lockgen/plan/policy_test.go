@@ -163,6 +163,9 @@ func TestChoose(t *testing.T) {
 			if h.Version != version || !strings.Contains(h.Why, strings.ReplaceAll(word, "-", " ")) {
 				t.Errorf("%s of %s: held %v, want %v", tt.spec, tt.list, h, want[i])
 			}
+			if h.Outside != (word == tt.spec && word != manifest.Latest) {
+				t.Errorf("%s of %s: %s is outside of it: %t", tt.spec, tt.list, h.Version, h.Outside)
+			}
 		}
 	}
 }
