@@ -388,22 +388,29 @@ func TestProtosOfCrate(t *testing.T) {
 	}
 }
 
-// TestProtosFetch: fetch protos makes a folder with what a package imports, also from
-// a mirror alone, and touches nothing that a person changed.
-func TestProtosFetch(t *testing.T) {
-	t.Parallel()
+// newFetchProtos locks proto packages, and makes a mirror of them. It returns a run of
+// fetch with an empty cache.
+func newFetchProtos(t *testing.T) (*place, func(args ...string) (out string, status int)) {
+	t.Helper()
 	fetch := fetchProgram(t)
 	p := newPlace(t)
 	p.protos(p.archive("base", map[string]string{"base/b.proto": proto()}, "") + p.archive("acme", map[string]string{"acme/a.proto": proto("base/b.proto"), "README": "x"}, "") + p.archive("other", map[string]string{"other/o.proto": proto()}, ""))
 	p.ok("update", "--no-smoke")
 	p.ok("mirror", "--to", "oci-layout:"+p.path("mirror"))
-	run := func(args ...string) (string, int) {
+	return p, func(args ...string) (string, int) {
 		cmd := exec.Command(fetch, args...)
 		cmd.Dir = p.dir
 		cmd.Env = append(p.environ(), "BUCK2_PROTOBUF_CACHE_DIR="+t.TempDir())
 		out, _ := cmd.CombinedOutput()
 		return string(out), cmd.ProcessState.ExitCode()
 	}
+}
+
+// TestProtosFetch: fetch protos makes a folder with what a package imports, also from
+// a mirror alone, and touches nothing that a person changed.
+func TestProtosFetch(t *testing.T) {
+	t.Parallel()
+	p, run := newFetchProtos(t)
 	p.server.Forget()
 	if out, status := run("protos", "--dry-run", "acme"); status != 0 || !strings.HasSuffix(out, "fetch: would create protos with acme 1.0.0, base 1.0.0; nothing was written\n") || p.server.Count("") != 0 {
 		t.Errorf("%d %s", status, out)
@@ -432,25 +439,6 @@ func TestProtosFetch(t *testing.T) {
 	if p.read("third/protos/base/b.proto") == "" || p.read("third/protos/acme/a.proto") != proto("base/b.proto") || p.read("third/protos/other/o.proto") != "" || p.read("third/protos/README") != "" {
 		t.Error("other files")
 	}
-	// A mirror of one has what it imports, as a mirror of a bundle with it.
-	p.write("plugins.toml", p.read("plugins.toml")+"\n[bundles]\nours = [\"protos/acme\"]\n")
-	for i, args := range [][]string{{"protos/acme"}, {"--bundle", "ours"}} {
-		to := fmt.Sprintf("oci-layout:%s%d", p.path("part"), i)
-		p.ok(append([]string{"mirror", "--to", to}, args...)...)
-		for _, args := range [][]string{{"protos", "acme", "--out", fmt.Sprintf("part%d.protos", i)}, {"env", "protos/acme"}, {"env", "--bundle", "ours"}, {"bundle", "ours"}} {
-			if out, status := run(append(args, "--from", to, "--offline")...); status != 0 || args[0] != "protos" && strings.Count(out, "/trees/") != 2 {
-				t.Errorf("%v from %s: %d %s", args, to, status, out)
-			}
-		}
-		if out, status := run("protos", "other", "--out", "no", "--from", to, "--offline"); status == 0 {
-			t.Errorf("a mirror of acme has other: %s", out)
-		}
-	}
-	manifest := p.read("plugins.toml")
-	p.write("plugins.toml", strings.Replace(manifest, "[bundles]\nours = [\"protos/acme\"]\n", "", 1)) // the place has the bundle
-	if out, status := run("bundle", "ours", "--from", "oci-layout:"+p.path("part1"), "--offline", "--shell", "sh"); status != 0 || strings.Count(out, "/trees/") != 2 || !strings.Contains(out, "export PROTO_PATH='") {
-		t.Errorf("%d %s", status, out)
-	}
 	p.write("third/protos/acme/a.proto", "mine")
 	for _, tt := range []struct {
 		args   []string
@@ -469,6 +457,31 @@ func TestProtosFetch(t *testing.T) {
 	}
 	if p.read("third/protos/acme/a.proto") != "mine" {
 		t.Error("it overwrote what a person wrote")
+	}
+}
+
+// TestProtosFetchPart: a mirror of one package has what it imports, as a mirror of a bundle
+// with it.
+func TestProtosFetchPart(t *testing.T) {
+	t.Parallel()
+	p, run := newFetchProtos(t)
+	p.write("plugins.toml", p.read("plugins.toml")+"\n[bundles]\nours = [\"protos/acme\"]\n")
+	for i, args := range [][]string{{"protos/acme"}, {"--bundle", "ours"}} {
+		to := fmt.Sprintf("oci-layout:%s%d", p.path("part"), i)
+		p.ok(append([]string{"mirror", "--to", to}, args...)...)
+		for _, args := range [][]string{{"protos", "acme", "--out", fmt.Sprintf("part%d.protos", i)}, {"env", "protos/acme"}, {"env", "--bundle", "ours"}, {"bundle", "ours"}} {
+			if out, status := run(append(args, "--from", to, "--offline")...); status != 0 || args[0] != "protos" && strings.Count(out, "/trees/") != 2 {
+				t.Errorf("%v from %s: %d %s", args, to, status, out)
+			}
+		}
+		if out, status := run("protos", "other", "--out", "no", "--from", to, "--offline"); status == 0 {
+			t.Errorf("a mirror of acme has other: %s", out)
+		}
+	}
+	manifest := p.read("plugins.toml")
+	p.write("plugins.toml", strings.Replace(manifest, "[bundles]\nours = [\"protos/acme\"]\n", "", 1)) // the place has the bundle
+	if out, status := run("bundle", "ours", "--from", "oci-layout:"+p.path("part1"), "--offline", "--shell", "sh"); status != 0 || strings.Count(out, "/trees/") != 2 || !strings.Contains(out, "export PROTO_PATH='") {
+		t.Errorf("%d %s", status, out)
 	}
 }
 
