@@ -61,6 +61,16 @@ type member struct {
 // start starts a command on a cache.
 func (c *crowd) start(cache, program, want string, args ...string) *member {
 	c.t.Helper()
+	m := c.command(cache, program, want, args...)
+	if err := m.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	return m
+}
+
+// command is start without the start.
+func (c *crowd) command(cache, program, want string, args ...string) *member {
+	c.t.Helper()
 	m := &member{Cmd: exec.Command(program, append(args[:len(args):len(args)], "--lock", c.path("plugins.lock.toml"))...), want: want}
 	if args[0] == "run" { // what follows is the plugin's
 		m.Cmd = exec.Command(program, append([]string{"--lock", c.path("plugins.lock.toml")}, args...)...)
@@ -75,9 +85,6 @@ func (c *crowd) start(cache, program, want string, args ...string) *member {
 		m.Env = append(m.Env, asLockgen+"="+string(text))
 	}
 	m.Stdout, m.Stderr = &m.out, &m.talk
-	if err := m.Start(); err != nil {
-		c.t.Fatal(err)
-	}
 	return m
 }
 
