@@ -149,7 +149,7 @@ func (c *Client) runMetadata(ctx context.Context, f crateFolder, root *Source, a
 			"--manifest-path", f.at("root", "Cargo.toml"),
 		}, args, more),
 		Env: f.env(c), Limit: 64 << 20, Timeout: time.Minute, Class: fault.Upstream,
-		Hint: "use another version or another source of this plugin", Library: fault.OtherLibrary,
+		Hint: fault.OtherPlugin, Library: fault.OtherLibrary,
 	}.Run(ctx)
 }
 

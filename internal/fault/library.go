@@ -5,6 +5,9 @@ import "errors"
 // Aside is the hint for a library that cannot be in [runtimes].
 const Aside = "take it out of [runtimes] and write runtime = […] in BUCK files"
 
+// OtherPlugin is the hint for a version of a plugin that cannot be locked from where it is.
+const OtherPlugin = "use another version or another source of this plugin"
+
 // OtherLibrary is the hint for a version that cannot be in [runtimes].
 const OtherLibrary = "take another version, or " + Aside
 
@@ -37,8 +40,8 @@ func LibraryHint(err error) string {
 	return hint
 }
 
-// Elsewheref is [Errorf] for a version that cannot be locked from where it is. The hint
-// is to use another version or another source, or, for a library, to leave it out.
+// Elsewheref is [Errorf] for a version that cannot be locked from where it is, with the
+// hints [OtherPlugin] and [OtherLibrary].
 func Elsewheref(c Class, format string, args ...any) error {
-	return ForLibrary(OtherLibrary, Errorf(c, "use another version or another source of this plugin", format, args...))
+	return ForLibrary(OtherLibrary, Errorf(c, OtherPlugin, format, args...))
 }

@@ -146,46 +146,46 @@ func (c Command) Run(ctx context.Context) ([]byte, error) {
 	return nil, c.fail("%s: %w", c.Name, err)
 }
 
-// fail returns the failure of a run, also with the hint for a library.
+// fail returns the failure of a run, with its hint and the one for a library.
 func (c Command) fail(format string, args ...any) error {
-	err := c.failed(format, args...)
-	if c.Library == "" {
-		return err
-	}
-	c.Hint = c.Library
-	return fault.ForLibrary(fault.Hint(c.failed(format, args...)), err)
-}
-
-func (c Command) failed(format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
-	hint := c.Hint
-	if hint == "" {
-		hint = "read its output; " + map[fault.Class]string{
-			fault.Upstream:  "check the network, the registry and the settings of " + c.program() + ", then run this again",
-			fault.Integrity: "use another version, or report it to its publisher",
-		}[c.Class]
-	}
 	class := c.Class
+	var machine error // what this machine lacks
 	var exit *ExitError
 	if errors.As(err, &exit) && class != fault.Integrity { // the output of a plugin is not trusted
-		if reason := refusedBySystem(exit.Raw); reason != nil {
-			hint = fault.MachineHint(reason) + otherwise(c)
-			class = fault.Machine
-		} else if how, ok := distrusts(c, exit.Raw+exit.Tail); ok {
-			return fault.About(fault.AboutProxy, fault.Errorf(fault.Upstream, how, "%w", err))
+		if machine = refusedBySystem(exit.Raw); machine == nil {
+			if how, ok := distrusts(c, exit.Raw+exit.Tail); ok {
+				return fault.About(fault.AboutProxy, fault.Errorf(fault.Upstream, how, "%w", err))
+			}
 		}
 	} else if fault.IsMachine(err) {
-		class, hint = fault.Machine, fault.MachineHint(err)+otherwise(c)
+		machine = err
 	}
-	return fault.Errorf(class, hint, "%w", err)
+	if machine != nil {
+		class = fault.Machine
+	}
+	failure := fault.Errorf(class, c.remedy(c.Hint, machine), "%w", err)
+	if c.Library == "" {
+		return failure
+	}
+	return fault.ForLibrary(c.remedy(c.Library, machine), failure)
 }
 
-// otherwise returns the command's hint for an error of this machine.
-func otherwise(c Command) string {
-	if c.Class != fault.Machine || c.Hint == "" {
-		return ""
+// remedy returns the hint for a failure: first what this machine lacks, if anything,
+// then what the command says.
+func (c Command) remedy(own string, machine error) string {
+	switch {
+	case machine != nil && c.Class == fault.Machine && own != "":
+		return fault.MachineHint(machine) + "; or " + own
+	case machine != nil:
+		return fault.MachineHint(machine)
+	case own != "":
+		return own
 	}
-	return "; or " + c.Hint
+	return "read its output; " + map[fault.Class]string{
+		fault.Upstream:  "check the network, the registry and the settings of " + c.program() + ", then run this again",
+		fault.Integrity: "use another version, or report it to its publisher",
+	}[c.Class]
 }
 
 // program returns the name of the program in one word.
