@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -45,10 +45,7 @@ func newcomer(t *testing.T) *world {
 // the real registries, and counts them.
 func TestFiveMinutes(t *testing.T) {
 	testenv.Real(t, "it locks plugins from their registries")
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("skipped: no lock knows this machine")
-	}
+	host := fake.Host(t)
 	w := newcomer(t)
 	w.wrap("lockgen", "add", "--platform", host.Name) // not the Node of six
 	var blocks [][]string
@@ -76,10 +73,7 @@ func TestFiveMinutes(t *testing.T) {
 func TestFiveMinutesBuck2(t *testing.T) {
 	buck2 := bucktest.Need(t)
 	testenv.OnlyFull(t, "it compiles fetch under Buck2")
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("skipped: no lock knows this machine")
-	}
+	host := fake.Host(t)
 	const page = "five-minutes.md"
 	w := newcomer(t)
 	if err := os.Symlink(buck2, filepath.Join(w.bin, "buck2")); err != nil {
@@ -103,7 +97,7 @@ func TestFiveMinutesBuck2(t *testing.T) {
 	t.Cleanup(func() { w.run("buck2 kill") })
 	text := readFile(t, page)
 	_, code, _ := strings.Cut(text, "```python\n")
-	code, _, ok = strings.Cut(code, "```")
+	code, _, ok := strings.Cut(code, "```")
 	if !ok {
 		t.Fatal("the page shows no BUCK file")
 	}

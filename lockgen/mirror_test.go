@@ -20,7 +20,6 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
-	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
@@ -438,10 +437,7 @@ func TestMirrorRefused(t *testing.T) {
 func TestMirrorCargo(t *testing.T) {
 	t.Parallel()
 	p, _ := newCargoPlace(t)
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("skipped: no lock knows this machine")
-	}
+	host := fake.Host(t)
 	p.server.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Files: map[string]string{"src/main.rs": "fn main() { println!(\"acme\"); }\n"}})
 	manifest := "platforms = [\"" + host.Name + "\"]\n\n[registries]\ncargo = \"" + p.server.CrateIndex() + "\"\n\n" + acme
 	p.write("plugins.toml", manifest)

