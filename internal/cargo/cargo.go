@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -53,6 +54,8 @@ type Client struct {
 
 	mu     sync.Mutex
 	source string // see [Client.Source]
+
+	rustcs atomic.Pointer[[]byte] // see [Client.remembering]
 
 	stopsOnce sync.Once
 	stopped   bool // see [Client.stops]
@@ -119,6 +122,28 @@ func Find(ctx context.Context) (_ *Client, err error) {
 		return nil, unusable("%s has version %s; %s or later is needed", c.cargo, redact.Line(c.version), proc.LeastOf("cargo"))
 	}
 	return c, nil
+}
+
+// remembering runs cargo with the target folder target, in which it finds what rustc
+// said in the runs before. Without that, each run starts rustc up to three times to ask
+// for its version and the platform. cargo keeps the answers in a file of a target folder
+// that exists, together with the rustc that gave them, and does not need the file.
+func (c *Client) remembering(ctx context.Context, run proc.Command, target string) ([]byte, error) {
+	file := filepath.Join(target, ".rustc_info.json")
+	if err := os.MkdirAll(target, 0o700); err != nil {
+		return nil, err
+	}
+	if known := c.rustcs.Load(); known != nil {
+		if err := os.WriteFile(file, *known, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	run.Env = append(slices.Clip(run.Env), "CARGO_TARGET_DIR="+target)
+	out, err := run.Run(ctx)
+	if said, err := os.ReadFile(file); err == nil && json.Valid(said) {
+		c.rustcs.Store(&said)
+	}
+	return out, err
 }
 
 // Version returns the version of cargo.
@@ -244,7 +269,8 @@ func (x *Index) run(ctx context.Context, title, folder string, args ...string) e
 		Env: cargoEnv(x.path("home"), env...), Timeout: 5 * time.Minute, Class: fault.Upstream,
 		Hint: "check the network, and the registry, token and proxy in cargo's settings; then try again",
 	}
-	_, err := run.Run(ctx)
+	target := x.path("target")
+	_, err := x.c.remembering(ctx, run, target)
 	var exit *proc.ExitError
 	switch {
 	case !errors.As(err, &exit):
@@ -255,7 +281,7 @@ func (x *Index) run(ctx context.Context, title, folder string, args ...string) e
 		if err := x.configure(); err != nil {
 			return err
 		}
-		_, err = run.Run(ctx)
+		_, err = x.c.remembering(ctx, run, target)
 	case x.reach.token == "" && strings.Contains(exit.Raw, "no token found"):
 		return x.reach.noToken()
 	}
@@ -574,10 +600,10 @@ func (c *Client) Source(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = proc.Command{
+	_, err = c.remembering(ctx, proc.Command{
 		Name: "cargo generate-lockfile", Path: c.cargo, Dir: scratch, Args: []string{"generate-lockfile", "--offline", "--manifest-path", f.at("root", "Cargo.toml")},
 		Env: f.env(c), Timeout: time.Minute, Class: fault.Machine, Hint: noCargo, Library: noCargoLibrary,
-	}.Run(ctx)
+	}, f.at("target"))
 	if err != nil {
 		return "", err
 	}

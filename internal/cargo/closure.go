@@ -142,7 +142,7 @@ func (c *Client) metadata(ctx context.Context, f crateFolder, root *Source, args
 }
 
 func (c *Client) runMetadata(ctx context.Context, f crateFolder, root *Source, args []string, p lock.Platform, more ...string) ([]byte, error) {
-	return proc.Command{
+	run := proc.Command{
 		Name: "cargo metadata for " + root.String() + " on " + p.Name, Path: c.cargo, Dir: string(f),
 		Args: slices.Concat([]string{
 			"metadata", "--format-version", "1", "--offline", "--filter-platform", p.RustTarget,
@@ -150,7 +150,8 @@ func (c *Client) runMetadata(ctx context.Context, f crateFolder, root *Source, a
 		}, args, more),
 		Env: f.env(c), Limit: 64 << 20, Timeout: time.Minute, Class: fault.Upstream,
 		Hint: fault.OtherPlugin, Library: fault.OtherLibrary,
-	}.Run(ctx)
+	}
+	return c.remembering(ctx, run, f.at("target"))
 }
 
 // metadata is the output of cargo metadata

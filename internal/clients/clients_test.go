@@ -51,7 +51,7 @@ func TestOnce(t *testing.T) {
 		_, _ = s.Cargo(ctx)
 	}
 	starts.Once(t, nil)
-	for text, missing := range map[string]error{"asking pip for its index": noPip, "env -json GOPROXY": noGo, "npm config get registry": noNPM} {
+	for text, missing := range map[string]error{" -m pip ": noPip, "env -json GOPROXY": noGo, "npm config get registry": noNPM} {
 		if n := starts.Count(text); n != 1 && missing == nil {
 			t.Errorf("%d times: %s", n, text)
 		}

@@ -1,10 +1,24 @@
-# Prints how this pip is configured to reach its index, as JSON: what files,
-# PIP_ variables and pip's own defaults make together.
+# Prints, as JSON, which pip this is and how it is configured to reach its index: what
+# files, PIP_ variables and pip's own defaults make together. "settings" is null where
+# pip's inside is another one, or a value is not understood; what pip says of that goes
+# to stderr.
 import json
-from pip._internal.commands import create_command
+import sys
 
-values = create_command("install").parser.get_default_values()
-keys = "index_url no_index cert client_cert proxy keyring_provider"
-said = {key: getattr(values, key, None) for key in keys.split()}
-said["no_index"] = bool(said["no_index"])  # a number if a file has it
-print(json.dumps(said))
+import pip
+
+
+def settings():
+    try:
+        from pip._internal.commands import create_command
+
+        values = create_command("install").parser.get_default_values()
+    except (Exception, SystemExit):
+        return None
+    keys = "index_url no_index cert client_cert proxy keyring_provider"
+    said = {key: getattr(values, key, None) for key in keys.split()}
+    said["no_index"] = bool(said["no_index"])  # a number if a file has it
+    return said
+
+
+print(json.dumps({"version": pip.__version__, "program": sys.executable, "settings": settings()}))

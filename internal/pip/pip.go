@@ -39,6 +39,7 @@ const noPip = "install Python with pip 23.0 or later, or set [registries] pip in
 type Client struct {
 	python  []string // the program and its first arguments
 	version string   // of pip
+	known   *options // its settings, where they do not depend on a folder; nil if it did not tell
 
 	ran atomic.Int64 // how often pip resolved
 }
@@ -57,7 +58,7 @@ func Find(ctx context.Context) (_ *Client, err error) {
 			continue
 		}
 		p := &Client{python: []string{found, "-I"}}
-		out, err := p.command(found+" -m pip", "", fault.Machine, []string{"-c", "import pip, sys; print(pip.__version__); print(sys.executable)"}).Run(ctx)
+		out, err := p.command(found+" -m pip", "", fault.Machine, []string{"-c", pipOptions}).Run(ctx)
 		if errors.Is(err, context.Canceled) {
 			return nil, err
 		}
@@ -65,11 +66,14 @@ func Find(ctx context.Context) (_ *Client, err error) {
 			tried = append(tried, err.Error())
 			continue
 		}
+		said := said(out)
 		// The program on PATH may be the shim of a version manager, which needs
 		// the user's environment.
-		version, program, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-		if p.version = strings.TrimSpace(version); filepath.IsAbs(strings.TrimSpace(program)) {
-			p.python[0] = strings.TrimSpace(program)
+		if p.version = said.Version; filepath.IsAbs(said.Program) {
+			p.python[0] = said.Program
+		}
+		if file := os.Getenv("PIP_CONFIG_FILE"); file == "" || filepath.IsAbs(file) {
+			p.known = said.Settings
 		}
 		switch yes, ok := proc.Serves("pip", p.version); {
 		case !ok:
@@ -122,21 +126,42 @@ type options struct {
 //go:embed options.py
 var pipOptions string
 
+// answer is what options.py prints.
+type answer struct {
+	Version  string   `json:"version"`
+	Program  string   `json:"program"`
+	Settings *options `json:"settings"`
+}
+
+// said reads what options.py printed. Settings without an index are none. What is
+// something else is taken for a version, which no pip has.
+func said(out []byte) (a answer) {
+	if json.Unmarshal(out, &a) != nil {
+		return answer{Version: strings.TrimSpace(string(out))}
+	}
+	if o := a.Settings; o != nil && o.Index == "" && !o.NoIndex {
+		a.Settings = nil
+	}
+	return a
+}
+
 // options asks pip for its configuration in dir: files, PIP_ variables and
 // pip's defaults together. That is not a public interface of pip; if it fails,
 // `pip config list` answers, without defaults.
 func (p *Client) options(ctx context.Context, dir string) (options, error) {
-	var o options
+	if p.known != nil {
+		return *p.known, nil
+	}
 	out, err := p.command("asking pip for its index", dir, fault.Machine, []string{"-c", pipOptions}).Run(ctx)
 	if err != nil && !proc.Exited(err) {
-		return o, err
+		return options{}, err
 	}
-	if err == nil && json.Unmarshal(out, &o) == nil && (o.Index != "" || o.NoIndex) {
-		return o, nil
+	if said := said(out); err == nil && said.Settings != nil {
+		return *said.Settings, nil
 	}
 	out, err = p.command("pip config list", dir, fault.Machine, []string{"-m", "pip", "config", "list"}).Run(ctx)
 	if err != nil {
-		return o, err
+		return options{}, err
 	}
 	return parseConfigList(string(out)), nil
 }

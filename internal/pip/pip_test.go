@@ -17,6 +17,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
@@ -36,6 +37,7 @@ func warmPip(t *testing.T) *Client {
 	if err != nil {
 		t.Skipf("no pip to try with: %v", err)
 	}
+	p.known = nil // a test changes the settings of a pip that it has found
 	return p
 }
 
@@ -53,6 +55,45 @@ func cleanPipEnv(t *testing.T) (home string) {
 	t.Setenv("XDG_CONFIG_HOME", home)
 	t.Setenv("XDG_CONFIG_DIRS", home)
 	return home
+}
+
+// TestSettingsFound: pip tells its settings when it is found, and is asked again only
+// where they depend on the folder.
+func TestSettingsFound(t *testing.T) {
+	warmPip(t)
+	home, dir := cleanPipEnv(t), t.TempDir()
+	for name, text := range map[string]string{filepath.Join(home, "named.conf"): "named", filepath.Join(dir, "here.conf"): "here"} {
+		if err := os.WriteFile(name, []byte("[global]\nindex-url = https://"+text+".example.com/\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		file, index string
+		starts      int
+	}{
+		{"", "https://variable.example.com/", 1},
+		{filepath.Join(home, "named.conf"), "https://named.example.com/", 1},
+		{"here.conf", "https://here.example.com/", 2},
+	} {
+		t.Setenv("PIP_CONFIG_FILE", tt.file)
+		os.Unsetenv("PIP_INDEX_URL")
+		if tt.file == "" {
+			t.Setenv("PIP_INDEX_URL", tt.index)
+		}
+		var starts testenv.Starts
+		ctx := proc.Watch(t.Context(), starts.Add)
+		p, err := Find(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := p.Config(ctx, dir, "")
+		if err != nil || c.Index != tt.index {
+			t.Errorf("%q: %+v %v", tt.file, c, err)
+		}
+		if n := starts.Count(""); n != tt.starts {
+			t.Errorf("%q: %d starts, want %d", tt.file, n, tt.starts)
+		}
+	}
 }
 
 func TestFindPip(t *testing.T) {
