@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,7 +110,7 @@ git-fetch-with-cli = true
 	want := lockOf(t, nil)
 	check("the user's settings")
 	fork := "[package]\nname = \"leaf\"\nversion = \"1.9.0\"\n"
-	for name, files := range map[string]map[string]string{
+	settings := map[string]map[string]string{
 		"a patch with a folder":      {".cargo/config.toml": "[patch.crates-io]\nleaf = { path = \"fork\" }\n", "fork/Cargo.toml": fork, "fork/src/lib.rs": ""},
 		"a patch with git":           {".cargo/config.toml": "[patch.crates-io]\nleaf = { git = \"https://git.invalid/leaf\" }\n"},
 		"paths":                      {".cargo/config.toml": "paths = [\"fork\"]\n", "fork/Cargo.toml": fork, "fork/src/lib.rs": ""},
@@ -123,9 +125,11 @@ git-fetch-with-cli = true
 		"a workspace":                {"Cargo.toml": "[workspace]\nmembers = [\"*\"]\n[patch.crates-io]\nleaf = { path = \"/nonexistent\" }\n", "Cargo.lock": "broken"},
 		"a broken Cargo.toml":        {"Cargo.toml": "[package\n"},
 		"the same in two registries": {".cargo/config.toml": "[registries.other]\nindex = \"sparse+https://other.invalid/\"\ntoken = \"t\"\n[registry]\ndefault = \"other\"\n"},
-	} {
+	}
+	for row, name := range slices.Sorted(maps.Keys(settings)) {
 		t.Run(name, func(t *testing.T) {
-			if got := lockOf(t, files); got != want {
+			testenv.Sample(t, row, 3)
+			if got := lockOf(t, settings[name]); got != want {
 				t.Errorf("another lock:\n%s", got)
 			}
 			check(name)
@@ -237,7 +241,7 @@ func TestCargoToken(t *testing.T) {
 					}
 				}
 			} else {
-				p.ok("update")
+				p.ok("update", "--no-smoke")
 				if text := p.read("plugins.lock.toml"); strings.Contains(text, "canary") || !strings.Contains(text, `"leaf-1.0.0.crate"`) {
 					t.Errorf("locked:\n%s", text)
 				}
@@ -257,7 +261,7 @@ func TestCargoToken(t *testing.T) {
 	}
 	p.server = other
 	p.write("plugins.toml", "platforms = [\"linux-x86_64\"]\n"+acme+"[registries]\ncargo = \""+other.CrateIndex()+"\"\n")
-	p.ok("update")
+	p.ok("update", "--no-smoke")
 	if len(other.Requests("")) == 0 {
 		t.Error("the other registry was not asked")
 	}

@@ -70,9 +70,8 @@ func TestConformance(t *testing.T) {
 // usual are the cases that the ordinary suite tries with every kind: one of each
 // promise.
 var usual = map[string]bool{
-	"locks, and the next run keeps it": true, "replaced bytes are an alarm": true, "a platform is missing, optional": true,
-	"document 404": true, "artifact cut": true, "artifact of other bytes": true,
-	"a range waits": true, "upstream: a document is gone": true, "upstream: withdrawn": true,
+	"locks, and the next run keeps it": true, "replaced bytes are an alarm": true, "document 404": true,
+	"artifact of other bytes": true, "a range waits": true, "upstream: withdrawn": true,
 }
 
 // A conformanceCase is run on a ring of its own.

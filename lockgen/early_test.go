@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // The wheel of node for another platform, which tests hold back; and a plugin that needs
@@ -96,7 +97,7 @@ func TestEarly(t *testing.T) {
 // had; and what does not resolve is told once, also if the rest comes.
 func TestEarlyFails(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
+	for row, tt := range []struct {
 		name  string
 		spoil func(p *place, hosts string)
 		class fault.Class
@@ -113,6 +114,7 @@ func TestEarlyFails(t *testing.T) {
 			fault.Upstream, []string{"acme 1.0.0", "acme-lib"}, "acme"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			testenv.Sample(t, row, 3)
 			t.Parallel()
 			p, hosts := newEarly(t)
 			tt.spoil(p, hosts)

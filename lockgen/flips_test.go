@@ -34,11 +34,11 @@ func TestFlippedAtLockTime(t *testing.T) {
 			n := testenv.Count(16, 4096)
 			switch {
 			case s.kind == lock.Go: // TestFlippedModule of internal/gotool has more, before anything is compiled
-				n = testenv.Count(2, 64)
+				n = testenv.Count(1, 64)
 			case s.kind == lock.Pip:
-				n = testenv.Count(2, 4096)
+				n = testenv.Count(1, 4096)
 			case s.need != nil: // a client is started for each
-				n = testenv.Count(2, 1024)
+				n = testenv.Count(1, 1024)
 			}
 			t.Parallel()
 			r := s.newRing(t)

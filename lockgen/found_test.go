@@ -209,8 +209,12 @@ func TestFound(t *testing.T) {
 			r.ok("update", "--no-smoke")
 			r.ok("check")
 			found := r.read("plugins.lock.toml")
-			r.ok("update", "--all", "--no-smoke")
-			r.ok("update", "--verify", "--no-smoke")
+			// A client is started for each lock, so the ordinary suite makes fewer.
+			brief := f.need != nil && !testenv.Full()
+			if !brief {
+				r.ok("update", "--all", "--no-smoke")
+				r.ok("update", "--verify", "--no-smoke")
+			}
 			if r.read("plugins.lock.toml") != found {
 				t.Error("locking again gives other bytes")
 			}
@@ -227,7 +231,7 @@ func TestFound(t *testing.T) {
 			}
 			asks(strings.Replace(lines, "protoc-gen-one", "protoc-gen-two", 1))
 			r.fails(fault.Lock, []string{"protoc-gen-two"}, "check")
-			if f.one {
+			if f.one || brief {
 				return
 			}
 

@@ -108,7 +108,7 @@ func TestLockMutations(t *testing.T) {
 	}
 	// Every length at which a line or a table might end, and many others: the lock
 	// is long, and each is read. Without the full suite it is one of several.
-	some := testenv.Brief(100, testenv.Count(20, 1))
+	some := testenv.Brief(100, testenv.Count(40, 1))
 	for n := 0; n < len(good); n++ {
 		if n%67 == 0 && n/67%some == 0 || strings.HasPrefix(good[n:], "\n\n") || n%some == 0 && (good[n] == '\n' || n > 0 && good[n-1] == '\n') {
 			refused("cut at "+strconv.Itoa(n), good[:n])
@@ -170,7 +170,7 @@ func TestLockMutations(t *testing.T) {
 		}
 		refused(m.what, strings.ReplaceAll(good, m.old, m.new))
 	}
-	if tried < testenv.Brief(80, testenv.Count(400, 2000)) {
+	if tried < testenv.Brief(80, testenv.Count(200, 2000)) {
 		t.Errorf("only %d mutations", tried)
 	}
 }

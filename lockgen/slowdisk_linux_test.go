@@ -104,7 +104,7 @@ func TestSlowDisk(t *testing.T) {
 			}
 			all := strings.Join(diskCalls, ",")
 			for i, calls := range diskCalls {
-				if !testenv.Full() && i%7 != len(command.name)%7 {
+				if !testenv.Full() && i%14 != len(command.name)%14 {
 					continue
 				}
 				try(calls + ":delay_enter=30000")         // each takes 30 ms
