@@ -159,7 +159,8 @@ func (w *world) write() {
 	}
 }
 
-// fetch runs the program in process.
+// fetch runs the program in process, but for run, which would become the plugin and
+// end all tests.
 func (w *world) fetch(args ...string) (status int, stdout, stderr string) {
 	w.Helper()
 	var o, e bytes.Buffer
@@ -169,12 +170,22 @@ func (w *world) fetch(args ...string) (status int, stdout, stderr string) {
 	if _, chosen := env["BUCK2_PROTOBUF_NODE_MANAGER"]; !chosen && !slices.Contains(args, "--node-manager") {
 		own = append(own, "--node-manager", "none")
 	}
+	if slices.Contains(args, "run") {
+		cmd := exec.Command(fetchProgram(w.T), append(own, args...)...)
+		cmd.Env = os.Environ()
+		for name, value := range env {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		cmd.Stdout, cmd.Stderr = &o, &e
+		if err := cmd.Run(); cmd.ProcessState == nil {
+			w.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), o.String(), e.String()
+	}
 	var starts testenv.Starts
 	status = run(proc.Watch(context.Background(), starts.Add), append(own, args...), func(k string) string { return env[k] }, &o, &e)
 	starts.Once(w, args)
-	if !slices.Contains(args, "run") { // what the plugin prints is its own
-		fake.Speech(w, args, status, o.String(), e.String())
-	}
+	fake.Speech(w, args, status, o.String(), e.String())
 	return status, o.String(), e.String()
 }
 
@@ -434,7 +445,7 @@ func TestRefusals(t *testing.T) {
 		{"unavailable", nil, []string{"get", "tool", "--platform", "windows-x86_64"}, 7, []string{"this test knows one platform"}},
 		{"unknown manager", nil, []string{"get", "script", "--node-manager", "deno"}, 2, []string{`"deno"`, "npm, pnpm, yarn, bun, none"}},
 		{"no lock", func(w *world) { os.Remove(filepath.Join(w.dir, lock.FileName)) }, []string{"get", "tool"}, 3, []string{"run: lockgen update"}},
-		{"merge markers", lockOf("schema = 1", "<<<<<<< ours\nschema = 1"), []string{"get", "tool"}, 3, []string{":2: unresolved merge", "take either side"}},
+		{"merge markers", lockOf("schema = 1", "<<<<<<< ours\nschema = 1"), []string{"get", "tool"}, 3, []string{":2: unresolved merge", "take one side"}},
 		{"future schema", lockOf("schema = 1", "schema = 7"), []string{"get", "tool"}, 3, []string{"schema 7", "up to 1"}},
 		{"capitals", func(w *world) { lockOf(w.wheel.SHA256, strings.ToUpper(w.wheel.SHA256))(w) }, []string{"get", "tool"}, 3, []string{"lower-case"}},
 		{"63 digits", func(w *world) { lockOf(w.wheel.SHA256, w.wheel.SHA256[1:])(w) }, []string{"get", "tool"}, 3, []string{"64"}},

@@ -23,6 +23,7 @@ func (l lossy) Write([]byte) (int, error) { return 0, l.err }
 func TestLostOutput(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.protos()
 	entry, err := json.Marshal(lock.Entry{Name: "tool", Version: "1.0.0", Locked: w.lock.Plugins["tool"]["1.0.0"]})
 	if err != nil {
 		t.Fatal(err)
@@ -43,6 +44,7 @@ func TestLostOutput(t *testing.T) {
 		"run":          nil, // what is printed is the plugin's own
 		"install":      {"install", "--entry", file, "--out", "OUT", "--json"},
 		"env":          {"env", "tool"},
+		"protos":       {"protos", "--out", "OUT"},
 		"bundle":       {"bundle", "one"},
 		"cache verify": {"cache", "verify", "--json"},
 		"cache clear":  {"cache", "clear", "--dry-run"},
