@@ -306,6 +306,12 @@ func (l *Lock) validateVersion(version string, v *Version) error {
 			return fmt.Errorf("toolchain %q is not in the lock", v.Toolchain)
 		}
 	}
+	for _, needed := range []string{v.Runtime, v.Toolchain} { // so none needs itself
+		name, version, _ := strings.Cut(needed, "@")
+		if n := l.Plugins[name][version]; n != nil && n.Runtime+n.Toolchain != "" {
+			return fmt.Errorf("%q, which it needs, has a runtime or toolchain itself", needed)
+		}
+	}
 	return nil
 }
 
@@ -551,9 +557,11 @@ func (v *Version) FilesFor(platform string) []string {
 // lists what is locked.
 func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 	name, version, exact := CutSpec(spec)
-	versions := l.Plugins[name]
+	versions, names := l.Plugins[name], slices.Sorted(maps.Keys(l.Plugins))
+	if name == "" || exact && (version == "" || strings.Contains(version, "@")) {
+		return "", "", nil, fault.Errorf(fault.Usage, "write NAME or NAME@VERSION", "%q does not name a plugin; the lock has %s", spec, strings.Join(names, ", "))
+	}
 	if len(versions) == 0 {
-		names := slices.Sorted(maps.Keys(l.Plugins))
 		hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
 		return "", "", nil, fault.Errorf(fault.Usage, hint,
 			"plugin %q is not locked; the lock has %s", name, strings.Join(names, ", "))

