@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"unicode"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
@@ -101,6 +102,10 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 	auth, sent, certificate := r.credential.Authorization, r.credential.Name, r.certificate
 	public := false
 	var chain []string
+	if strings.ContainsFunc(auth, unicode.IsControl) {
+		return nil, &failure{class: fault.Machine, hint: "write it anew, on one line: what is read from a file often ends with a line break",
+			err: fmt.Errorf("%s has a line break or another control character, so no server can be sent it", sent)}
+	}
 	for redirects := 0; ; redirects++ {
 		chain = append(chain, r.scrub(redact.URL(u.String())))
 		header := r.header.Clone()
@@ -108,6 +113,10 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 			header.Set("Authorization", auth)
 		} else {
 			sent = ""
+		}
+		proxy, err := c.o.Proxy(u)
+		if err != nil { // a setting, which stays as it is
+			return nil, &failure{class: fault.Of(err), hint: fault.Hint(err), err: err}
 		}
 		var privatePeer atomic.Bool
 		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
@@ -129,7 +138,6 @@ func (c *Client) get(ctx context.Context, r *request) (*answer, *failure) {
 			return nil, c.connectFailure(r, err, chain)
 		}
 		// Behind a proxy, we do not see the server's address.
-		proxy, _ := c.o.Proxy(u)
 		public = public || !isPrivateName(u.Hostname()) && (proxy != nil || !privatePeer.Load())
 		switch resp.StatusCode {
 		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:

@@ -203,6 +203,41 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	}
 }
 
+// TestMalformedSettings: what cannot be used as it is set is refused before a request,
+// and nothing is asked without it.
+func TestMalformedSettings(t *testing.T) {
+	s := fake.New(t)
+	s.File("/f", content)
+	get := func(url string, options ...func(*Options)) error {
+		return quick(options...).Download(t.Context(), url, &memory{}, DownloadOptions{})
+	}
+	for _, proxy := range []string{"::::", "http://", "http://me:" + canary + "@:1 x", "https://me:" + canary + "@"} {
+		t.Setenv("https_proxy", "")
+		t.Setenv("NO_PROXY", "")
+		t.Setenv("HTTPS_PROXY", proxy)
+		err := get("https://example.invalid/f")
+		check(t, err, fault.Machine, "HTTPS_PROXY is not the URL of a proxy")
+		if strings.Contains(err.Error(), canary) || strings.Contains(err.Error(), "attempts") || !strings.Contains(fault.Hint(err), "unset") {
+			t.Errorf("%q: %v (%s)", proxy, err, fault.Hint(err))
+		}
+		t.Setenv("NO_PROXY", "example.invalid") // of no matter there
+		check(t, get("https://example.invalid/f", func(o *Options) { o.Attempts = 1 }), fault.Upstream, "example.invalid")
+		if err := get(s.URL + "/f"); err != nil {
+			t.Errorf("of a loopback address: %v", err)
+		}
+	}
+	before := s.Count("")
+	for _, token := range []string{canary + "\n", canary + "\r\n", "\x00" + canary, canary + "\x7f"} {
+		err := get(s.URL+"/f", func(o *Options) {
+			o.Credential = func(*url.URL) Credential { return Credential{Name: "GITHUB_TOKEN", Authorization: "Bearer " + token} }
+		})
+		check(t, err, fault.Machine, "GITHUB_TOKEN has a line break")
+		if strings.Contains(err.Error(), canary) || strings.Contains(err.Error(), "attempts") || !strings.Contains(fault.Hint(err), "one line") || s.Count("") != before {
+			t.Errorf("%q: %d requests: %v (%s)", token, s.Count("")-before, err, fault.Hint(err))
+		}
+	}
+}
+
 func TestProxyThatRefuses(t *testing.T) {
 	s := fake.NewTLS(t)
 	for _, tt := range []struct {

@@ -38,8 +38,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/http/httpproxy"
-
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
@@ -131,9 +129,7 @@ type Client struct {
 
 // EnvironmentProxy returns the proxy for a URL that the environment sets
 // (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), or nil.
-func EnvironmentProxy(u *url.URL) (*url.URL, error) {
-	return httpproxy.FromEnvironment().ProxyFunc()(u)
-}
+func EnvironmentProxy(u *url.URL) (*url.URL, error) { return environment()(u) }
 
 // New returns a client. It reads the proxies of the environment (HTTPS_PROXY,
 // NO_PROXY, …) once.
@@ -151,7 +147,7 @@ func New(o Options) *Client {
 	setDefault(&t.RetryAfter, 30*time.Second)
 
 	if o.Proxy == nil {
-		o.Proxy = httpproxy.FromEnvironment().ProxyFunc()
+		o.Proxy = environment()
 	}
 	c := &Client{o: o}
 	dialer := &net.Dialer{Timeout: t.Connect, KeepAlive: 30 * time.Second}

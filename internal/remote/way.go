@@ -55,17 +55,49 @@ func (c *Client) By(w Way) (*Client, error) {
 	if w.Proxy == "" {
 		return New(o), nil
 	}
-	address := w.Proxy
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
-	}
-	if u, err := url.Parse(address); err != nil || u.Hostname() == "" {
+	address, ok := proxyAddress(w.Proxy)
+	if !ok {
 		return nil, fault.Errorf(fault.Machine, "correct the setting of the package manager that names it", "%s is not the URL of a proxy", redact.URL(w.Proxy))
 	}
 	env := httpproxy.FromEnvironment()
 	env.HTTPProxy, env.HTTPSProxy = address, address
 	o.Proxy = env.ProxyFunc()
 	return New(o), nil
+}
+
+// environment returns the proxies of the environment. One that is not the URL of a
+// proxy is an error of class [fault.Machine] for the servers that it is for: without
+// it, requests would go round the proxy.
+func environment() func(*url.URL) (*url.URL, error) {
+	env := httpproxy.FromEnvironment()
+	malformed := map[string]error{}
+	for _, v := range []struct {
+		scheme, name string
+		value        *string
+	}{{"https", "HTTPS_PROXY", &env.HTTPSProxy}, {"http", "HTTP_PROXY", &env.HTTPProxy}} {
+		if _, ok := proxyAddress(*v.value); *v.value != "" && !ok {
+			malformed[v.scheme] = fault.Errorf(fault.Machine, "correct it, or unset it", "%s is not the URL of a proxy: %s", v.name, redact.URL(*v.value))
+			*v.value = "http://proxy.invalid" // NO_PROXY still says for which servers
+		}
+	}
+	ask := env.ProxyFunc()
+	return func(u *url.URL) (*url.URL, error) {
+		proxy, err := ask(u)
+		if bad := malformed[u.Scheme]; proxy != nil && bad != nil {
+			return nil, bad
+		}
+		return proxy, err
+	}
+}
+
+// proxyAddress returns the URL of a proxy, whose scheme may be left out. ok is false
+// for what is none.
+func proxyAddress(text string) (address string, ok bool) {
+	if address = text; !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	return address, err == nil && u.Hostname() != ""
 }
 
 // authorities reads a file of certificates, or those files of a folder that
