@@ -2,6 +2,7 @@ package proc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,7 +128,7 @@ func (c Command) Run(ctx context.Context) ([]byte, error) {
 	case err == nil:
 		return stdout.Bytes(), nil
 	case errors.Is(cause, child.ErrTimeout):
-		return nil, fault.About(fault.AboutTime, c.fail("%s did not end within %s%s", c.Name, timeout, after(stderr)))
+		return nil, c.late(timeout, stderr)
 	case errors.Is(cause, child.ErrTooMuch):
 		return nil, c.fail("%s wrote more than %d bytes of output", c.Name, limit)
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -144,6 +145,16 @@ func (c Command) Run(ctx context.Context) ([]byte, error) {
 		return stdout.Bytes(), c.fail("%w", &ExitError{Name: c.Name, Status: exit.ProcessState.String(), Tail: said.Lines(), Raw: string(stderr.Bytes())})
 	}
 	return nil, c.fail("%s: %w", c.Name, err)
+}
+
+// late returns the failure of a run that took too long. Of the bytes of the program
+// that says nothing: it hangs, or this machine is slow.
+func (c Command) late(timeout time.Duration, stderr *Tail) error {
+	if c.Class == fault.Integrity {
+		c.Class = fault.Machine
+		c.Hint = cmp.Or(c.Hint, "run this again when the machine and its disk are less busy; if it hangs again, use another version, or report it to its publisher")
+	}
+	return fault.About(fault.AboutTime, c.fail("%s did not end within %s%s", c.Name, timeout, after(stderr)))
 }
 
 // fail returns the failure of a run, with its hint and the one for a library.

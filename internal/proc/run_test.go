@@ -98,14 +98,21 @@ func TestRunEndsWithAllItStarted(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("looks for a process in the way of Unix")
 	}
-	for _, how := range []string{"cancel", "timeout", "end"} {
+	for _, how := range []string{"cancel", "timeout", "timeout of what is not trusted", "end"} {
 		t.Run(how, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			c := tool(t, map[string]string{"cancel": "hang", "timeout": "hang", "end": "leave"}[how])
-			c.Timeout = time.Minute
-			if how == "timeout" {
-				c.Timeout = 2 * time.Second
+			says, wait := "hang", time.Minute
+			switch how {
+			case "end":
+				says = "leave"
+			case "timeout", "timeout of what is not trusted":
+				wait = 2 * time.Second
+			}
+			c := tool(t, says)
+			c.Timeout = wait
+			if how == "timeout of what is not trusted" {
+				c.Class, c.Hint = fault.Integrity, ""
 			}
 			done := make(chan error, 1)
 			start := time.Now()
@@ -133,8 +140,13 @@ func TestRunEndsWithAllItStarted(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-			default:
+			case "timeout":
 				fake.WantFault(t, err, fault.Upstream, "did not end within 2s")
+			default: // which says nothing of its bytes
+				fake.WantFault(t, err, fault.Machine, "did not end within 2s")
+				if hint := fault.Hint(err); !strings.Contains(hint, "less busy") || fault.TopicOf(err) != fault.AboutTime {
+					t.Errorf("topic %s, hint %q", fault.TopicOf(err), hint)
+				}
 			}
 			if d := time.Since(start); d > time.Minute {
 				t.Errorf("took %s", d)

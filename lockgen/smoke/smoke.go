@@ -235,6 +235,9 @@ func failed(err error, what string) error {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
+	if fault.Of(err) == fault.Machine { // it did not start or did not end: who is to blame, nobody knows
+		return fault.Errorf(fault.Machine, fault.Hint(err)+"; "+untried, "smoke run: %s: %w", what, err)
+	}
 	class, hint := fault.Integrity, "if it says which option it wants, write options = [\"NAME=VALUE\"] into its entry, or run lockgen add with --option NAME=VALUE: this run then gives it; else use another version, or report it to its publisher; "+untried
 	if fault.Of(err) == fault.Usage || strings.Contains(err.Error(), "unparseable") {
 		class, hint = fault.Usage, "check that binary in the entry is a protoc plugin; "+untried
