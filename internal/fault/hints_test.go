@@ -156,6 +156,7 @@ func TestMachine(t *testing.T) {
 		{&net.DNSError{Err: "dial udp: socket: " + syscall.EMFILE.Error(), Name: "host"}, true, "ulimit -n"},
 		{&fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}, true, "make room"},
 		{&fs.PathError{Op: "write", Path: "x", Err: syscall.EDQUOT}, true, "quota"},
+		{&fs.PathError{Op: "write", Path: "x", Err: syscall.EFBIG}, true, "ulimit -f unlimited"},
 		{&fs.PathError{Op: "open", Path: "x", Err: syscall.EROFS}, true, "can be written"},
 		{&fs.PathError{Op: "read", Path: "x", Err: syscall.EIO}, true, "damaged"},
 		{&fs.PathError{Op: "open", Path: "x", Err: syscall.EACCES}, true, "read and write"},

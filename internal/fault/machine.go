@@ -25,6 +25,7 @@ func reasons() []reason {
 		{[]error{syscall.ENFILE}, "too many open files", "end other programs: this machine has too many files open", ""},
 		{append([]error{syscall.ENOSPC}, diskFull...), "the disk is full", "make room on the disk, or use another one" + place, "free space on the disk of %s"},
 		{[]error{syscall.EDQUOT}, "the disk quota is used up", "make room: your quota of this disk is used up; or use another disk" + place, "free space on the disk of %s, or raise your quota of it"},
+		{[]error{syscall.EFBIG}, "the file would be larger than allowed", "allow larger files: ulimit -f unlimited; or use another disk" + place, "allow larger files (ulimit -f unlimited), or use another disk than that of %s"},
 		{append([]error{syscall.EROFS}, writeProtected...), "the file system is read-only", "use a folder that can be written" + place, "make %s writable"},
 		{[]error{syscall.EIO}, "the disk reports an error", "see whether the disk is damaged, or use another one" + place, "see whether the disk of %s is damaged"},
 		{[]error{syscall.ENOLCK}, "the file system has no locks", "move the cache to a local disk: BUCK2_PROTOBUF_CACHE_DIR", "move the cache to a local disk"},

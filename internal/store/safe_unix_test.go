@@ -4,11 +4,14 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
@@ -84,6 +87,51 @@ func TestSafe(t *testing.T) {
 			if _, err := Open(link); err != nil {
 				t.Errorf("%s, after %s: %v", tt.what, command, err)
 			}
+		}
+	}
+}
+
+// TestUmask: a umask that takes what fetch needs of its own files is named, before a
+// program without its executable bit looks like other bytes than the locked ones.
+func TestUmask(t *testing.T) {
+	const asked = "STORE_TEST_UMASK"
+	dir := t.TempDir()
+	if text := os.Getenv(asked); text != "" { // in a process of its own, whose umask it is
+		mask, err := strconv.ParseUint(text, 8, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(filepath.Join(dir, "cache"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.mkdir("tmp"); err != nil {
+			t.Fatal(err)
+		}
+		syscall.Umask(int(mask))
+		_, done, err := s.Scratch(t.Context(), "x")
+		syscall.Umask(0o022)
+		if err == nil {
+			done()
+		}
+		left, _ := filepath.Glob(filepath.Join(dir, "cache", "tmp", "*"))
+		fmt.Printf("class %v, left %q: %v: %s\n", fault.Of(err), left, err, fault.Hint(err))
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mask, want := range map[string]string{
+		"022": "class ok, left []", "002": "class ok, left []", "077": "class ok, left []",
+		"0111": "class machine, left []", "0177": "class machine, left []", "0777": "class machine, left []", "0400": "class machine, left []",
+	} {
+		cmd := exec.Command(self, "-test.run", "^TestUmask$")
+		cmd.Env = append(os.Environ(), asked+"="+mask)
+		out, err := cmd.CombinedOutput()
+		text := string(out)
+		if err != nil || !strings.Contains(text, want) || strings.Contains(want, "machine") && !strings.Contains(text, "run: umask 022") {
+			t.Errorf("umask %s, want %s: %v\n%s", mask, want, err, out)
 		}
 	}
 }

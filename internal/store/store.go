@@ -161,6 +161,14 @@ func (s *Store) Scratch(ctx context.Context, name string) (dir string, cleanup f
 	if err != nil {
 		return "", nil, s.refused(err)
 	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm()&0o700 != 0o700 {
+		remove(dir)
+		if err != nil {
+			return "", nil, s.refused(err)
+		}
+		return "", nil, fault.Errorf(fault.Machine, "run: umask 022; or use another disk for the cache: "+EnvDir,
+			"%s: a new folder gets the mode %#o: the umask, or the disk, takes rights from the owner of what is written", s.dir, info.Mode().Perm())
+	}
 	return dir, func() {
 		remove(dir)
 		remove(dir + ".exec") // see archive.KeepsExec
