@@ -288,6 +288,11 @@ func (d *decoder) pluginTable(path []string, t map[string]any) *Plugin {
 	p.Untried = !smoke
 	if v, ok := t["options"]; ok {
 		p.Options = d.strs(key("options"), v)
+		for _, o := range p.Options {
+			if err := syntax.CheckSeen(o); err != nil {
+				panic(d.errorf(key("options"), "remove it: options become part of a command line", "%s.options: %q %w", strings.Join(path, "."), o, err))
+			}
+		}
 	}
 	if v, ok := t["source"]; ok {
 		p.Source = d.source(key("source"), v)
@@ -545,6 +550,9 @@ func (d *decoder) registries(v any) {
 		address := d.str(at, table[kind])
 		address = strings.TrimPrefix(address, lock.KindOf(kind).RegistryPrefix)
 		d.check(at, syntax.CheckURL(address))
+		if strings.ContainsAny(address, "?#") {
+			panic(d.errorf(at, "end the address with its path", "registries.%s: %q has a query or a fragment, to which no path can be added", kind, address))
+		}
 		if d.m.Registries == nil {
 			d.m.Registries = Registries{}
 		}
