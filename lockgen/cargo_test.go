@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -466,5 +467,78 @@ func TestCargoReal(t *testing.T) {
 	p.ok(append([]string{"update", "protoc-gen-prost"}, smoke...)...)
 	if p.read("plugins.lock.toml") != first {
 		t.Error("locking again gives other bytes")
+	}
+}
+
+// TestCargoTrialIsInstalled: what lockgen has compiled to try it is what fetch
+// installs, without another compile: the same program as cargo makes for fetch alone.
+func TestCargoTrialIsInstalled(t *testing.T) {
+	t.Parallel()
+	host, ok := lock.Host()
+	if !ok || host.OS == "windows" {
+		t.Skip("the compilers of this test are shell scripts")
+	}
+	p, _ := newCargoPlace(t)
+	testenv.Program(t, "cc") // the linker
+	crates(p.server)
+	second := plugin("1.0.0") // compiled behind the other, in the same folder
+	second.Name, second.Files = "protoc-gen-other", map[string]string{"src/main.rs": "fn main() { eprintln!(\"other\") }\n"}
+	p.server.Crate(second)
+	p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n\n[registries]\ncargo = \""+p.server.CrateIndex()+"\"\n\n"+acme+strings.ReplaceAll(acme, "acme", "other"))
+	p.ok("update")
+	binary := fetchProgram(t)
+
+	// Compilers that say what they are asked for.
+	dir := t.TempDir()
+	asked := filepath.Join(dir, "asked")
+	sysroot, err := exec.Command("rustc", "--print", "sysroot").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"cargo", "rustc"} {
+		path := filepath.Join(strings.TrimSpace(string(sysroot)), "bin", name) // rustup's need the person's home
+		script := "#!/bin/sh\n[ \"$*\" = \"--print sysroot\" ] && { echo /nonexistent; exit; }\necho \"" + name + " $*\" >> '" + asked + "'\nexec '" + path + "' \"$@\"\n"
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get := func(name, cache string) (program []byte, compiled bool) {
+		cmd := exec.Command(binary, "get", name, "--lock", p.path("plugins.lock.toml"))
+		cmd.Env = append(p.environ(), "PATH="+dir+string(filepath.ListSeparator)+os.Getenv("PATH"), "BUCK2_PROTOBUF_CACHE_DIR="+cache)
+		var talk bytes.Buffer
+		cmd.Stderr = &talk
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, talk.String())
+		}
+		if program, err = os.ReadFile(strings.TrimSpace(string(out))); err != nil {
+			t.Fatal(err)
+		}
+		log, err := os.ReadFile(asked)
+		if err != nil || !strings.Contains(string(log), "rustc -vV") {
+			t.Fatalf("the compilers of this test are not those of fetch: %v\n%s", err, log)
+		}
+		if err := os.Remove(asked); err != nil {
+			t.Fatal(err)
+		}
+		return program, strings.Contains(string(log), "cargo install")
+	}
+	p.server.Forget()
+	for _, name := range []string{"acme", "other"} {
+		tried, compiled := get(name, p.cache)
+		if compiled {
+			t.Errorf("%s was compiled again", name)
+		}
+		if n := p.server.Count(""); n > 0 {
+			t.Errorf("%s: %d requests", name, n)
+		}
+		alone, compiled := get(name, t.TempDir())
+		if !compiled {
+			t.Errorf("%s from nothing was not compiled", name)
+		}
+		if !bytes.Equal(tried, alone) {
+			t.Errorf("%s: what was tried is not what fetch compiles: %d and %d bytes", name, len(tried), len(alone))
+		}
+		p.server.Forget()
 	}
 }

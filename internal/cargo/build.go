@@ -45,39 +45,38 @@ type Build struct {
 	Bin      string        // the executable of Root
 	Scripts  []string      // NAME-VERSION of the crates that may run code during the build
 	Platform lock.Platform // the platform of the closure: it must be that of rustc
-	Trials   *Trials       // nil for a build that is kept
+	Shared   *Shared       // nil for a build in a folder of its own
 	// Compiles is called before each crate is compiled, with its number and the
 	// total number; nil for none.
 	Compiles func(n, of int, crate string)
 }
 
-// Trials are builds that are run once and then thrown away: from the same
-// sources and with the same checks, but without optimisation, and what they
-// share is compiled only once. They share a folder, so they run one at a time.
-// The owner calls Close.
-type Trials struct {
-	Dir string // for the results; belongs to the owner
+// Shared is a folder for several builds, which run in it one at a time. Crates
+// that they have in common are compiled once. Each gives the same bytes as in a
+// folder of its own. The owner calls Close.
+type Shared struct {
+	Dir string // where to create it if possible; belongs to the owner
 
 	mu  sync.Mutex
-	dir string // for the builds; in Dir if possible
+	dir string
 }
 
-// Close removes the folder of the builds.
-func (t *Trials) Close() error { return os.RemoveAll(t.dir) }
+// Close removes the folder.
+func (s *Shared) Close() error { return os.RemoveAll(s.dir) }
 
-// folder returns the folder for all trials. Only compiled crates stay in it.
-func (t *Trials) folder(c *Client) (_ string, err error) {
-	if t.dir == "" {
-		t.dir, err = c.quietFolder(t.Dir)
-		return t.dir, err
+// folder returns the folder for the next build. Only compiled crates stay in it.
+func (s *Shared) folder(c *Client) (_ string, err error) {
+	if s.dir == "" {
+		s.dir, err = c.quietFolder(s.Dir)
+		return s.dir, err
 	}
-	entries, err := os.ReadDir(t.dir)
+	entries, err := os.ReadDir(s.dir)
 	for _, e := range entries {
 		if e.Name() != "target" {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(t.dir, e.Name())))
+			err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, e.Name())))
 		}
 	}
-	return t.dir, err
+	return s.dir, err
 }
 
 // age sets the mtime of the files of crates to the past, because cargo
@@ -143,15 +142,13 @@ func (c *Client) Build(ctx context.Context, b Build, out string) error {
 		return err
 	}
 	var scratch string
-	var trial []string
-	if b.Trials == nil {
+	if b.Shared == nil {
 		scratch, err = c.quietFolder(filepath.Dir(out))
 		defer func() { os.RemoveAll(scratch) }()
 	} else {
-		b.Trials.mu.Lock()
-		defer b.Trials.mu.Unlock()
-		scratch, err = b.Trials.folder(c)
-		trial = []string{"CARGO_PROFILE_RELEASE_OPT_LEVEL=0", "CARGO_PROFILE_RELEASE_LTO=off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256"}
+		b.Shared.mu.Lock()
+		defer b.Shared.mu.Unlock()
+		scratch, err = b.Shared.folder(c)
 	}
 	if err != nil {
 		return err
@@ -207,7 +204,7 @@ func (c *Client) Build(ctx context.Context, b Build, out string) error {
 	if err := b.agrees(closure); err != nil {
 		return err
 	}
-	if b.Trials != nil {
+	if b.Shared != nil {
 		if err := age(f.at("locked")); err != nil {
 			return err
 		}
@@ -230,11 +227,11 @@ func (c *Client) Build(ctx context.Context, b Build, out string) error {
 		Args: slices.Concat([]string{
 			"install", "--path", f.at("root"), "--locked", "--offline", "--no-track", "--root", f.at("out"), "--bin", b.Bin,
 		}, b.Args),
-		Env: f.env(c, append(trial,
+		Env: f.env(c,
 			"PATH="+path, "CARGO_TARGET_DIR="+f.at("target"), "CARGO_INCREMENTAL=0", "SOURCE_DATE_EPOCH=0",
 			// As cargo does for crates from a registry: warnings, which a newer
 			// rustc may add, do not fail the build. The output stays the same.
-			"CARGO_ENCODED_RUSTFLAGS="+strings.Join(append(rustFlags(scratch), "--cap-lints=allow"), "\x1f"))...),
+			"CARGO_ENCODED_RUSTFLAGS="+strings.Join(append(rustFlags(scratch), "--cap-lints=allow"), "\x1f")),
 	}.Run(ctx)
 	if err != nil {
 		return explainCargo(err, root.String())

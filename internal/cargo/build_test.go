@@ -148,14 +148,15 @@ func TestCargoBuild(t *testing.T) {
 	b.says("with a feature", "LEAF ", func(b *Build) { b.Args = []string{"--features", "more"} })
 }
 
-// TestCargoTrials: trials share what they have in common, and nothing of the plugin itself.
-func TestCargoTrials(t *testing.T) {
+// TestCargoShared: builds in one folder share what they have in common, and nothing of
+// the plugin itself; each gives the bytes of a build in a folder of its own.
+func TestCargoShared(t *testing.T) {
 	b := newBuilder(t)
-	trials := &Trials{Dir: t.TempDir()}
+	shared := &Shared{Dir: t.TempDir()}
 	compiled := func() map[string]time.Time {
-		files, err := filepath.Glob(filepath.Join(trials.dir, "target", "release", "deps", "libleaf-*.rlib"))
+		files, err := filepath.Glob(filepath.Join(shared.dir, "target", "release", "deps", "libleaf-*.rlib"))
 		if err != nil || len(files) != 1 {
-			t.Fatalf("the trials made %v, %v", files, err)
+			t.Fatalf("the builds made %v, %v", files, err)
 		}
 		info, err := os.Stat(files[0])
 		if err != nil {
@@ -166,20 +167,24 @@ func TestCargoTrials(t *testing.T) {
 	other := cargoPlug
 	other.Version = "1.0.1"
 	other.Files = map[string]string{"src/main.rs": strings.Replace(cargoPlug.Files["src/main.rs"], "fn main() {", "fn main() { print!(\"other \");", 1)}
-	b.says("a trial", "leaf ", func(b *Build) { b.Trials = trials })
+	one := b.says("a build", "leaf ", func(b *Build) { b.Shared = shared })
 	before := compiled()
-	b.says("a second trial", "other leaf ", func(build *Build) { build.Trials, build.Root = trials, b.crate(other) })
+	two := b.says("a second build", "other leaf ", func(build *Build) { build.Shared, build.Root = shared, b.crate(other) })
 	if after := compiled(); !maps.Equal(after, before) {
 		t.Errorf("compiled anew: %v, before %v", after, before)
 	}
-	if _, _, err := b.build(func(b *Build) { b.Trials, b.Crates = trials, nil }); fault.Of(err) != fault.Lock {
-		t.Errorf("a trial with a crate missing: %v", err)
+	if !bytes.Equal(one, b.says("the build alone", "leaf ", func(*Build) {})) ||
+		!bytes.Equal(two, b.says("the second build alone", "other leaf ", func(build *Build) { build.Root = b.crate(other) })) {
+		t.Error("in a folder of their own they give other bytes")
 	}
-	if err := trials.Close(); err != nil {
+	if _, _, err := b.build(func(b *Build) { b.Shared, b.Crates = shared, nil }); fault.Of(err) != fault.Lock {
+		t.Errorf("a build with a crate missing: %v", err)
+	}
+	if err := shared.Close(); err != nil {
 		t.Error(err)
 	}
-	if left, _ := os.ReadDir(trials.Dir); len(left) > 0 {
-		t.Errorf("the trials left %v", left)
+	if left, _ := os.ReadDir(shared.Dir); len(left) > 0 {
+		t.Errorf("the builds left %v", left)
 	}
 }
 

@@ -48,13 +48,6 @@ func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, serve
 				"offline, and not in the cache %s: %s", i.Store.Dir(), strings.Join(missing, ", "))
 		}
 	}
-	if i.Trials != nil {
-		dir, err := os.MkdirTemp(i.Trials.Dir, "compiled-")
-		if err != nil {
-			return "", err
-		}
-		return dir, i.compile(ctx, cargo, e, served, dir)
-	}
 	return i.Store.Compiled(ctx, string(key), func(ctx context.Context, dir string) error {
 		return i.compile(ctx, cargo, e, served, dir)
 	})
@@ -109,7 +102,7 @@ func (i *Installer) compile(ctx context.Context, client *cargo.Client, e *lock.E
 	}
 	p, _ := lock.LookupPlatform(platform)
 	binary := e.Locked.Platforms[platform].Binary
-	b := cargo.Build{Args: e.Locked.Args, Bin: strings.TrimSuffix(path.Base(binary), p.Exe()), Scripts: e.Locked.BuildScripts, Platform: p, Trials: i.Trials}
+	b := cargo.Build{Args: e.Locked.Args, Bin: strings.TrimSuffix(path.Base(binary), p.Exe()), Scripts: e.Locked.BuildScripts, Platform: p, Shared: i.Crates}
 	for _, key := range keys {
 		f := e.Locked.Files[key]
 		blob, _, err := i.blob(ctx, e, key)

@@ -60,7 +60,7 @@ type Installer struct {
 	NoManagers   bool                 // run no package manager
 	Python       string               // the Python that runs plugins; "" for one on PATH
 	Clients      *clients.Set         // the package managers of this machine; nil to look for them
-	Trials       *cargo.Trials        // for compiled plugins that are only tried and not kept in the store; nil to keep them
+	Crates       *cargo.Shared        // where cargo compiles; nil for a folder for each plugin
 	Detail       func(string, ...any) // called with progress messages; nil for none
 	Transfer     *ui.Transfer         // shows progress; nil for none
 	// Observe is called with the origin of each folder, from several

@@ -13,7 +13,8 @@ import (
 )
 
 // trials runs the smoke runs of an update: each installs a plugin from the
-// store as soon as it is locked, and runs it.
+// store as soon as it is locked, and runs it. What it installs stays in the
+// store, where fetch finds it.
 type trials struct {
 	u         *update
 	jobs      []*job
@@ -36,13 +37,13 @@ func (u *update) newTrials(ctx context.Context, jobs []*job) (*trials, error) {
 	if err != nil {
 		return nil, err
 	}
-	cargo := &cargo.Trials{Dir: scratch}
+	crates := &cargo.Shared{Dir: scratch}
 	t.close = func() {
-		cargo.Close()
+		crates.Close()
 		done()
 	}
 	t.runner = u.runner(&install.Installer{
-		Store: u.Store, Host: host, Offline: u.Offline, Download: u.Download, NodeManager: "none", Python: u.Getenv("BUCK2_PROTOBUF_PYTHON"), Trials: cargo,
+		Store: u.Store, Host: host, Offline: u.Offline, Download: u.Download, NodeManager: "none", Python: u.Getenv("BUCK2_PROTOBUF_PYTHON"), Crates: crates,
 		Clients: u.Clients, Transfer: u.Shown(),
 	})
 	t.protoc = sync.OnceValue(func() *install.Program {
