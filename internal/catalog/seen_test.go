@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -44,7 +45,10 @@ var older = map[string]string{
 }
 
 // silent are plugins that write no files: they say what they find as errors.
-var silent = map[string]bool{"protoc-gen-buf-lint": true}
+var silent = map[string]bool{"protoc-gen-buf-lint": true, breaking: true}
+
+// breaking compares files with an image of what they were.
+const breaking = "protoc-gen-buf-breaking"
 
 // TestSeen locks each plugin of the catalogue on this platform, as lockgen add NAME
 // does, from the registries that this machine's clients use; installs it; generates
@@ -66,14 +70,15 @@ func TestSeen(t *testing.T) {
 			_, _, onGitHub := r.Sources[0].Source.GitHub()
 			listed := onGitHub && !strings.Contains(r.Sources[0].Tag, "{build}") // one release has several versions
 			switch {
-			case r.Untried:
-				unseen(t, name, "the corpus is not what it judges")
 			case name == "fetch": // a release of this project
 				unseen(t, name, "there is no release yet")
 			case len(r.Sources) == 1 && r.Sources[0].Source.Kind == lock.HTTP && !listed: // nobody lists its versions
 				unseen(t, name, outside)
 			default:
 				s.see(t, name)
+			}
+			if r.Untried && name != breaking {
+				t.Errorf("nothing says how %s is tried", name)
 			}
 		})
 	}
@@ -189,8 +194,12 @@ func (s *stand) see(t *testing.T, name string) {
 			}
 		}
 		args = append(args, "--plugin=protoc-gen-tried="+path[name], "--tried_out=OUT")
-		if len(r.Options) > 0 {
-			args = append(args, "--tried_opt="+strings.Join(r.Options, ","))
+		options := r.Options
+		if name == breaking {
+			options = []string{s.against(t, dir, path, file)}
+		}
+		if len(options) > 0 {
+			args = append(args, "--tried_opt="+strings.Join(options, ","))
 		}
 		after, err := generate(slices.Clone(args))
 		if err != nil {
@@ -208,6 +217,36 @@ func (s *stand) see(t *testing.T, name string) {
 	}
 	write(t, name, version, strings.Join(made, " "))
 }
+
+// against is the option with which the plugin breaking compares a file of the corpus with
+// itself. It must complain about that file without its first field.
+func (s *stand) against(t *testing.T, dir string, path map[string]string, file string) (option string) {
+	t.Helper()
+	name, scratch := file+".proto", t.TempDir()
+	image := filepath.Join(scratch, "image.binpb")
+	if _, err := s.run(dir, path["protoc"], "--proto_path="+s.corpus, "--include_imports", "--descriptor_set_out="+image, name); err != nil {
+		t.Fatal(err)
+	}
+	option = `{"against_input":"` + image + `"}`
+	text, err := os.ReadFile(filepath.Join(s.corpus, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := firstField.FindIndex(text)
+	if at == nil {
+		t.Fatalf("%s has no field", name)
+	}
+	if err := os.WriteFile(filepath.Join(scratch, name), slices.Delete(text, at[0], at[1]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.run(dir, path["protoc"], "--proto_path="+scratch, "--plugin=protoc-gen-tried="+path[breaking], "--tried_out="+scratch, "--tried_opt="+option, name)
+	if err == nil || !strings.Contains(err.Error(), "Previously present field") {
+		t.Fatalf("of %s without a field: %v", name, err)
+	}
+	return option
+}
+
+var firstField = regexp.MustCompile(`(?m)^  (optional |required )?(string|int32|int64|bytes|bool) \w+ = \d+;\n`)
 
 // contents are the files of a folder, by their paths in it.
 func contents(t *testing.T, dir string) map[string]string {
