@@ -64,8 +64,9 @@ func TestWarmRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := 0
-	for i := range good {
+	tried, wrong := 0, 0
+	for i := 0; i < len(good); i += testenv.Brief(29, testenv.Count(7, 1)) {
+		tried++
 		bad := bytes.Clone(good)
 		bad[i] ^= 1 << (i % 8)
 		if err := os.WriteFile(names[0], bad, 0o644); err != nil {
@@ -76,7 +77,7 @@ func TestWarmRecord(t *testing.T) {
 			t.Errorf("byte %d of %q: %d %q %s", i, good, status, stdout, stderr)
 		}
 	}
-	testenv.Held(t, "one bit of the record of a warm start flipped: the same path", "", len(good), len(good)-wrong)
+	testenv.Held(t, "one bit of the record of a warm start flipped: the same path", "", tried, tried-wrong)
 }
 
 // TestWarmTree: whatever stat can see of a damaged tree is seen, in whichever
