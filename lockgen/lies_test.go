@@ -67,7 +67,7 @@ func TestLies(t *testing.T) {
 // lies tries every n-th lie, beginning with the one of that number, and counts.
 func lies(t *testing.T, s *stand, share, n int, tried, held *atomic.Int64) {
 	r := s.newRing(t)
-	r.timeouts = remote.Timeouts{Header: 300 * time.Millisecond, Stall: 300 * time.Millisecond, Document: 3 * time.Second, RetryWait: time.Millisecond, RetryAfter: 10 * time.Millisecond}
+	r.timeouts = remote.Timeouts{Header: 300 * time.Millisecond, Stall: 300 * time.Millisecond, RetryWait: time.Millisecond, RetryAfter: 10 * time.Millisecond}
 	r.maxArtifact = 4 << 20
 	if s.kind == lock.Pip && testenv.Full() { // pip asks lockgen, and no server
 		r.forkPip(t)
