@@ -25,7 +25,7 @@ func (c *Client) condition(r *request) *condition {
 	if c.o.Store == nil {
 		return nil
 	}
-	d := &condition{c: c, key: "document " + r.header.Get("Accept") + " " + bare(r.url).String()}
+	d := &condition{c: c, key: documentKey(r.header, r.url)}
 	if d.kept, d.ok = c.o.Store.Document(d.key); !d.ok {
 		return d
 	}
@@ -35,6 +35,18 @@ func (c *Client) condition(r *request) *condition {
 		r.header.Set("If-Modified-Since", d.kept.Modified)
 	}
 	return d
+}
+
+func documentKey(header http.Header, u *url.URL) string {
+	return "document " + header.Get("Accept") + " " + bare(u).String()
+}
+
+// Forget removes the stored answer to a request whose body turned out wrong: else an
+// honest server would say that it is unchanged.
+func (c *Client) Forget(req *http.Request) {
+	if c.o.Store != nil {
+		c.o.Store.ForgetDocument(documentKey(req.Header, req.URL))
+	}
 }
 
 // place returns the URL of an answer, without secrets.

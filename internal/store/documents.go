@@ -83,6 +83,9 @@ func (s *Store) KeepDocument(key string, d Document) error {
 	return err
 }
 
+// ForgetDocument removes the document with that key.
+func (s *Store) ForgetDocument(key string) { remove(s.path(document(key))) }
+
 // trimDocuments removes documents until the rest have at most limit bytes, and
 // returns their number of bytes.
 func (s *Store) trimDocuments(limit int64) (left int64, err error) {

@@ -154,7 +154,9 @@ func (r *Repository) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := r.c.transport.RoundTrip(req)
 	if err == nil && resp.StatusCode == http.StatusOK {
-		err = checkBody(req.URL, resp)
+		if err = checkBody(req.URL, resp); err != nil {
+			r.c.transport.Forget(req)
+		}
 	}
 	if err != nil {
 		return nil, err
