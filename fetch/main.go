@@ -138,6 +138,9 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	err = a.timed(ctx, command)
 	a.close()
 	if a.store != nil {
+		if class := fault.Of(err); class == fault.Upstream || class == fault.Integrity {
+			a.store.ForgetRelied()
+		}
 		a.store.Release()
 	}
 	var status exitStatus

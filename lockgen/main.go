@@ -22,6 +22,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
@@ -105,6 +106,8 @@ type program struct {
 	trees              bool     // likewise
 	platforms, bundles []string // likewise
 
+	store *store.Store // of a command that asks sources
+
 	// Tests set them; the zero values are good.
 	timeouts    remote.Timeouts
 	maxArtifact int64
@@ -126,6 +129,9 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if err == nil {
 		err = command(ctx)
 	}
+	if class := fault.Of(err); p.store != nil && (class == fault.Upstream || class == fault.Integrity) {
+		p.store.ForgetRelied()
+	}
 	var told *toldError
 	if errors.As(err, &told) {
 		return int(fault.Of(told.err))
@@ -137,6 +143,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 type toldError struct{ err error }
 
 func (e *toldError) Error() string { return e.err.Error() }
+func (e *toldError) Unwrap() error { return e.err }
 
 // locate finds the manifest here or above, and the lock beside it, unless they
 // are given.

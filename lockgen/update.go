@@ -63,6 +63,7 @@ func runUpdate(ctx context.Context, p *program, args []string) error {
 // current lock or nil. Flags that a command does not have are zero.
 func (p *program) options(old *lock.Lock) (resolve.Options, error) {
 	s, err := store.Open(p.env(store.EnvDir))
+	p.store = s
 	return resolve.Options{
 		Settings: session.Settings{Offline: p.offline, Now: p.now, Env: p.env, Dir: filepath.Dir(p.manifest), Store: s, Clients: &p.clients, UI: p.ui, Timeouts: p.timeouts},
 		Old:      old, All: p.all, Verify: p.verify, NoSmoke: p.noSmoke, MaxArtifact: p.maxArtifact,

@@ -602,7 +602,7 @@ func (c *Client) Source(ctx context.Context) (string, error) {
 	}
 	_, err = c.remembering(ctx, proc.Command{
 		Name: "cargo generate-lockfile", Path: c.cargo, Dir: scratch, Args: []string{"generate-lockfile", "--offline", "--manifest-path", f.at("root", "Cargo.toml")},
-		Env: f.env(c), Timeout: time.Minute, Class: fault.Machine, Hint: noCargo, Library: noCargoLibrary,
+		Env: f.env(c), Timeout: 5 * time.Minute, Class: fault.Machine, Hint: noCargo, Library: noCargoLibrary,
 	}, f.at("target"))
 	if err != nil {
 		return "", err

@@ -148,7 +148,7 @@ func (c *Client) runMetadata(ctx context.Context, f crateFolder, root *Source, a
 			"metadata", "--format-version", "1", "--offline", "--filter-platform", p.RustTarget,
 			"--manifest-path", f.at("root", "Cargo.toml"),
 		}, args, more),
-		Env: f.env(c), Limit: 64 << 20, Timeout: time.Minute, Class: fault.Upstream,
+		Env: f.env(c), Limit: 64 << 20, Timeout: 5 * time.Minute, Class: fault.Upstream,
 		Hint: fault.OtherPlugin, Library: fault.OtherLibrary,
 	}
 	return c.remembering(ctx, run, f.at("target"))

@@ -25,7 +25,7 @@ func (c *Client) condition(r *request) *condition {
 	if c.o.Store == nil {
 		return nil
 	}
-	d := &condition{c: c, key: documentKey(r.header, r.url)}
+	d := &condition{c: c, key: "document " + r.header.Get("Accept") + " " + bare(r.url).String()}
 	if d.kept, d.ok = c.o.Store.Document(d.key); !d.ok {
 		return d
 	}
@@ -35,18 +35,6 @@ func (c *Client) condition(r *request) *condition {
 		r.header.Set("If-Modified-Since", d.kept.Modified)
 	}
 	return d
-}
-
-func documentKey(header http.Header, u *url.URL) string {
-	return "document " + header.Get("Accept") + " " + bare(u).String()
-}
-
-// Forget removes the stored answer to a request whose body turned out wrong: else an
-// honest server would say that it is unchanged.
-func (c *Client) Forget(req *http.Request) {
-	if c.o.Store != nil {
-		c.o.Store.ForgetDocument(documentKey(req.Header, req.URL))
-	}
 }
 
 // place returns the URL of an answer, without secrets.
@@ -69,6 +57,7 @@ func (d *condition) unchanged(a *answer, r *request) (body []byte, ok, retry boo
 			a.Header.Set(name, value)
 		}
 	}
+	d.c.o.Store.Relied(d.key)
 	a.StatusCode, a.Status, a.ContentLength = http.StatusOK, "200 OK", int64(len(d.kept.Body))
 	return bytes.Clone(d.kept.Body), true, false
 }
@@ -84,6 +73,7 @@ func (d *condition) keep(a *answer, body []byte) {
 	}
 	if n.ETag != "" || n.Modified != "" {
 		_ = d.c.o.Store.KeepDocument(d.key, n)
+		d.c.o.Store.Relied(d.key)
 	}
 }
 

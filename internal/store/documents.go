@@ -83,8 +83,28 @@ func (s *Store) KeepDocument(key string, d Document) error {
 	return err
 }
 
-// ForgetDocument removes the document with that key.
-func (s *Store) ForgetDocument(key string) { remove(s.path(document(key))) }
+// Relied notes that this process went by the answer of a server with that key.
+func (s *Store) Relied(key string) {
+	s.docsMu.Lock()
+	defer s.docsMu.Unlock()
+	if s.relied == nil {
+		s.relied = map[string]bool{}
+	}
+	s.relied[key] = true
+}
+
+// ForgetRelied removes the answers that this process went by. It is for a run that
+// failed because of what servers said: one of them may have been cut on its way and have
+// the validators of the whole, and with it kept, an honest server would say for ever
+// that nothing has changed.
+func (s *Store) ForgetRelied() {
+	s.docsMu.Lock()
+	defer s.docsMu.Unlock()
+	for key := range s.relied {
+		remove(s.path(document(key)))
+	}
+	s.relied = nil
+}
 
 // trimDocuments removes documents until the rest have at most limit bytes, and
 // returns their number of bytes.

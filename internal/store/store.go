@@ -64,8 +64,9 @@ type Store struct {
 	buildMu sync.Mutex // held while Go's build cache is checked
 
 	docsMu   sync.Mutex
-	docs     int64 // bytes of the documents, as far as this process knows
-	docsSeen bool  // it has counted them
+	docs     int64           // bytes of the documents, as far as this process knows
+	docsSeen bool            // it has counted them
+	relied   map[string]bool // see [Store.Relied]
 }
 
 // Open returns the store in dir. If dir is "", that is the folder named by

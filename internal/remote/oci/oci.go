@@ -154,9 +154,7 @@ func (r *Repository) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := r.c.transport.RoundTrip(req)
 	if err == nil && resp.StatusCode == http.StatusOK {
-		if err = checkBody(req.URL, resp); err != nil {
-			r.c.transport.Forget(req)
-		}
+		err = checkBody(req.URL, resp)
 	}
 	if err != nil {
 		return nil, err
