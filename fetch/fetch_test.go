@@ -429,7 +429,7 @@ func TestRefusals(t *testing.T) {
 	tarball := func(f ...fake.Fault) func(*world) {
 		return func(w *world) { w.registry.Fault(w.tarballs["node_modules/script"].Path, f...) }
 	}
-	for _, tt := range []struct {
+	for row, tt := range []struct {
 		name   string
 		spoil  func(*world)
 		args   []string
@@ -475,6 +475,9 @@ func TestRefusals(t *testing.T) {
 		}, []string{"get", "tool"}, 2, []string{"plugins.toml"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if testing.Short() && row%3 > 0 {
+				t.Skip("-short: one row in three")
+			}
 			w := newWorld(t)
 			w.must("get", "bare") // something good in the cache
 			if tt.spoil != nil {

@@ -73,6 +73,9 @@ func TestLockFields(t *testing.T) {
 			continue
 		}
 		t.Run(kind, func(t *testing.T) {
+			if testing.Short() && kind != lock.HTTP && kind != lock.NPM {
+				t.Skip("-short: two kinds")
+			}
 			w := prepare(t)
 			text := string(lock.Print(w.lock))
 			file := filepath.Join(w.dir, lock.FileName)
