@@ -138,9 +138,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 	err = a.timed(ctx, command)
 	a.close()
 	if a.store != nil {
-		if class := fault.Of(err); class == fault.Upstream || class == fault.Integrity {
-			a.store.ForgetRelied()
-		}
+		a.store.Settle(err)
 		a.store.Release()
 	}
 	var status exitStatus

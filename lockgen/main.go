@@ -129,8 +129,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if err == nil {
 		err = command(ctx)
 	}
-	if class := fault.Of(err); p.store != nil && (class == fault.Upstream || class == fault.Integrity) {
-		p.store.ForgetRelied()
+	if p.store != nil {
+		p.store.Settle(err)
 	}
 	var told *toldError
 	if errors.As(err, &told) {

@@ -66,7 +66,7 @@ func Find(ctx context.Context) (_ *Client, err error) {
 			tried = append(tried, err.Error())
 			continue
 		}
-		said := said(out)
+		said := parseAnswer(out)
 		// The program on PATH may be the shim of a version manager, which needs
 		// the user's environment.
 		if p.version = said.Version; filepath.IsAbs(said.Program) {
@@ -133,9 +133,9 @@ type answer struct {
 	Settings *options `json:"settings"`
 }
 
-// said reads what options.py printed. Settings without an index are none. What is
+// parseAnswer reads what options.py printed. Settings without an index are none. What is
 // something else is taken for a version, which no pip has.
-func said(out []byte) (a answer) {
+func parseAnswer(out []byte) (a answer) {
 	if json.Unmarshal(out, &a) != nil {
 		return answer{Version: strings.TrimSpace(string(out))}
 	}
@@ -156,7 +156,7 @@ func (p *Client) options(ctx context.Context, dir string) (options, error) {
 	if err != nil && !proc.Exited(err) {
 		return options{}, err
 	}
-	if said := said(out); err == nil && said.Settings != nil {
+	if said := parseAnswer(out); err == nil && said.Settings != nil {
 		return *said.Settings, nil
 	}
 	out, err = p.command("pip config list", dir, fault.Machine, []string{"-m", "pip", "config", "list"}).Run(ctx)

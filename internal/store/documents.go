@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
 
 // Limits for documents in the store, in bytes. Most are responses of
@@ -93,11 +95,14 @@ func (s *Store) Relied(key string) {
 	s.relied[key] = true
 }
 
-// ForgetRelied removes the answers that this process went by. It is for a run that
-// failed because of what servers said: one of them may have been cut on its way and have
-// the validators of the whole, and with it kept, an honest server would say for ever
-// that nothing has changed.
-func (s *Store) ForgetRelied() {
+// Settle is told how a run of this process ended. If that was because of what servers
+// said, it removes the answers that the run went by: one of them may have been cut on its
+// way and have the validators of the whole, and with it kept, an honest server would say
+// for ever that nothing has changed.
+func (s *Store) Settle(err error) {
+	if class := fault.Of(err); class != fault.Upstream && class != fault.Integrity {
+		return
+	}
 	s.docsMu.Lock()
 	defer s.docsMu.Unlock()
 	for key := range s.relied {
