@@ -32,7 +32,6 @@ type LockedPackage struct {
 	Version          string
 	Integrity        string
 	OS, CPU, Libc    []string // in node's terms, with ! for "not"; empty means all
-	Bin              map[string]string
 	Engines          map[string]string
 	Bundled          []string // NAME@VERSION of the packages inside its file, sorted
 	Needs            []string // folders of the packages that it finds its dependencies and peers in, sorted
@@ -99,7 +98,8 @@ func (l *PackageLock) Under(folder string) map[string]bool {
 // are other packages that lie in the same folder, with their versions, nil for none:
 // the closure is that of all.
 //
-// npm runs without any of the user's settings and without network, except for
+// npm does not run for an exact version that needs no other package. It runs
+// without any of the user's settings and without network, except for
 // the registry, which answers through this program. It installs nothing and
 // runs no scripts, git or compilers.
 //
@@ -143,6 +143,12 @@ func (n *Client) Resolve(ctx context.Context, registry Registry, name, version s
 			return nil, ctx.Err()
 		}
 		return nil, fmt.Errorf("npm package %s@%s: %w", name, version, err)
+	}
+	if len(beside) == 0 {
+		if closure := up.lone(name, version, rule); closure != nil {
+			up.complete(closure)
+			return closure, nil
+		}
 	}
 	title := "npm install --package-lock-only " + name + "@" + version
 	run, err := n.sandboxed(title, scratch, loop, []string{
@@ -276,7 +282,6 @@ type packageLock struct {
 		Version              string
 		Resolved             string
 		Integrity            string
-		Bin                  table
 		Dependencies         table
 		OptionalDependencies table
 		PeerDependencies     table
@@ -351,7 +356,7 @@ func parsePackageLock(data []byte, base string) (*PackageLock, error) {
 				"npm package %s (%s) comes from %s, not from a registry", label, folder, redact.Line(e.Resolved)))
 		}
 		l.Packages[folder] = LockedPackage{
-			Name: e.Name, Version: e.Version, Integrity: e.Integrity, Bin: e.Bin, Needs: file.needs(folder),
+			Name: e.Name, Version: e.Version, Integrity: e.Integrity, Needs: file.needs(folder),
 			Optional: e.Optional || e.DevOptional, HasInstallScript: e.HasInstallScript, Deprecated: e.Deprecated,
 		}
 	}

@@ -61,8 +61,10 @@ type upstream struct {
 	failure error                    // the first one
 }
 
-// facts has what a registry says about a version and npm does not see.
+// facts has what a registry says about a version.
 type facts struct {
+	seen          object // what npm sees
+	released      string // only in a full document
 	os, cpu, libc texts
 	engines       table
 	refusal       error
@@ -192,7 +194,7 @@ func (s *fileSink) Reset() error {
 
 // npmFields are the fields of a version that npm sees.
 var npmFields = []string{
-	"deprecated", "bin", "directories", "dependencies", "optionalDependencies", "peerDependencies", "peerDependenciesMeta",
+	"deprecated", "dependencies", "optionalDependencies", "peerDependencies", "peerDependenciesMeta",
 	"bundleDependencies", "bundledDependencies", "scripts", "hasInstallScript", "gypfile", "_hasShrinkwrap",
 }
 
@@ -224,6 +226,12 @@ func (u *upstream) document(base, name string) ([]byte, error) {
 				seen[field] = v
 			}
 		}
+		switch raw := seen["deprecated"]; { // npm copies it into its lock, where it is a text
+		case string(raw) == "true":
+			seen["deprecated"] = quoted("deprecated")
+		case raw != nil && raw[0] != '"':
+			delete(seen, "deprecated")
+		}
 		dist := object{}
 		if json.Unmarshal(all["dist"], &dist) == nil && len(dist) > 0 {
 			kept := object{"tarball": quoted(base + "/-/" + name + "/" + version + ".tgz")}
@@ -234,7 +242,8 @@ func (u *upstream) document(base, name string) ([]byte, error) {
 			}
 			seen["dist"], _ = json.Marshal(kept)
 		}
-		var f facts
+		f := facts{seen: seen}
+		_ = json.Unmarshal(doc.Time[version], &f.released) // npm ignores malformed times
 		for field, to := range map[string]any{"os": &f.os, "cpu": &f.cpu, "libc": &f.libc, "engines": &f.engines} {
 			if raw := all[field]; raw != nil {
 				_ = json.Unmarshal(raw, to) // npm ignores malformed requirements
