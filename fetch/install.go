@@ -17,6 +17,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
@@ -51,7 +52,7 @@ func runInstall(ctx context.Context, a *app, _ []string) error {
 	}
 	entries := make([]*lock.Entry, 1+len(a.opts.with))
 	for i, name := range append([]string{a.opts.entry}, a.opts.with...) {
-		data, err := os.ReadFile(name)
+		data, err := input.File(name)
 		if err != nil {
 			return err
 		}
@@ -137,7 +138,7 @@ func readJSON(name, form string, v any) error {
 	if name == "" {
 		return nil
 	}
-	data, err := os.ReadFile(name)
+	data, err := input.File(name)
 	if err != nil {
 		return err
 	}

@@ -113,6 +113,7 @@
 //	crate      how a lock describes crates
 //	syntax     the form of names, versions, paths, digests and URLs
 //	redact     takes secrets out of text
+//	input      reads what the user made, which may be a pipe
 //	fault      exit classes and hints
 //	once       computes a value once for each key
 //	child      ends a program together with everything that it started

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
@@ -39,7 +39,7 @@ func (i *initial) planMigration(ctx context.Context) error {
 	for _, name := range i.migration.Protos {
 		i.wanted = append(i.wanted, lock.ProtosPrefix+name)
 	}
-	before, err := os.ReadFile(i.name)
+	before, err := input.File(i.name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"os"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/lockgen/diff"
@@ -37,7 +37,7 @@ func runMergeDriver(_ context.Context, p *program, args []string) error {
 	var locks [3]*lock.Lock
 	var before [3][]byte
 	for i, name := range args {
-		data, err := os.ReadFile(name)
+		data, err := input.File(name)
 		if err != nil {
 			return err
 		}

@@ -447,6 +447,9 @@ func TestOCICredentials(t *testing.T) {
 		{"wrong password", func(host, other string) string {
 			return `{"auths": {"` + host + `": {"auth": "` + base64.StdEncoding.EncodeToString([]byte("me:"+canary+"x")) + `"}}}`
 		}, nil, fault.Upstream, []string{"the registry refuses: 401", "wrong password"}},
+		{"that of a URL, beside a broken one", func(host, other string) string {
+			return `{"auths": {"` + other + `": {"auth": 1}, "https://` + host + `/v1/": {"auth": "` + base64.StdEncoding.EncodeToString([]byte("me:"+canary)) + `"}}}`
+		}, nil, 0, nil},
 		{"broken file", func(host, other string) string { return `{"auths": [` }, nil, fault.Machine, []string{"docker's configuration", "config.json"}},
 		{"helper missing", func(host, other string) string { return `{"credsStore": "missing"}` }, nil, fault.Machine, []string{"the credential helper for 127.0.0.1", "docker-credential-missing"}},
 		{"helper prints junk", func(host, other string) string { return `{"credsStore": "junk"}` }, nil, fault.Machine, []string{"the credential helper for 127.0.0.1", "invalid character"}},

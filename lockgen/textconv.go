@@ -3,11 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"os"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/cli"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/lockgen/diff"
 )
@@ -32,7 +32,7 @@ func runTextconv(_ context.Context, p *program, args []string) error {
 	if len(args) != 1 {
 		return fault.Errorf(fault.Usage, "git runs this command; see: lockgen help textconv", "lockgen textconv takes one file, got %d", len(args))
 	}
-	data, err := os.ReadFile(args[0])
+	data, err := input.File(args[0])
 	if err != nil {
 		return err
 	}

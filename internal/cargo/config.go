@@ -14,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
@@ -227,7 +228,7 @@ func readCargoSettings(dir string) (*cargoSettings, error) {
 
 // read adds a file and its includes, over which the file takes precedence.
 func (s *cargoSettings) read(file string, depth int) error {
-	data, err := os.ReadFile(file)
+	data, err := input.File(file)
 	if err != nil {
 		return fault.Errorf(fault.Machine, "correct the permissions of the file", "the settings of cargo: %w", err)
 	}

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
@@ -288,7 +289,7 @@ func (c Config) downloadEnv(scratch, cache string, set ...string) []string {
 		env = append(env, "GOAUTH="+c.Auth)
 	}
 	if file := netrc(); file != "" {
-		env = append(env, "NETRC="+file)
+		env = append(env, "NETRC="+input.Again(file, scratch))
 	}
 	return append(append(env, goEnv(scratch, cache)...), set...)
 }

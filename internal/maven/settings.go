@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
@@ -169,15 +170,10 @@ func (c *Config) add(list []Repository) {
 
 // readSettings reads one file; it returns nil if the file does not exist.
 func readSettings(name string, expand func(string) string) (*settings, error) {
-	f, err := os.Open(name)
+	data, err := input.File(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fault.Errorf(fault.Machine, "make it readable", "settings of mvn: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, 1<<20))
 	if err != nil {
 		return nil, fault.Errorf(fault.Machine, "make it readable", "settings of mvn: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/syntax"
@@ -246,7 +247,7 @@ func (c *Config) Options(o remote.Options) (remote.Options, error) {
 // those of the machine.
 func (c *Config) authorities() (*x509.CertPool, error) {
 	if file := c.text("cafile"); file != "" {
-		data, err := readBounded(file)
+		data, err := input.File(file)
 		if err == nil {
 			pool := x509.NewCertPool()
 			if !pool.AppendCertsFromPEM(data) {
@@ -268,11 +269,11 @@ func (c *Config) authorities() (*x509.CertPool, error) {
 		return pool, nil
 	}
 	file := os.Getenv("NODE_EXTRA_CA_CERTS")
-	data, err := readBounded(file)
+	data, err := input.File(file)
 	if file == "" || err != nil { // node ignores it with a warning
 		return nil, nil
 	}
-	pool, err := x509.SystemCertPool()
+	pool, err := remote.MachineRoots()
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
@@ -359,7 +360,7 @@ func (c *Config) certificate(u *url.URL) *tls.Certificate {
 		if cert == "" || secret == "" {
 			continue
 		}
-		if pair, err := tls.LoadX509KeyPair(cert, secret); err == nil {
+		if pair, err := remote.KeyPair(cert, secret); err == nil {
 			return &pair
 		}
 		return nil

@@ -3,7 +3,6 @@ package npm
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -12,11 +11,9 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 )
-
-// maxNPMRC limits the size of an .npmrc or package.json, in bytes.
-const maxNPMRC = 4 << 20
 
 // We parse npm's configuration instead of asking npm for it: an npm that reads
 // it also executes what it names (script-shell, NODE_OPTIONS and so on). This
@@ -188,24 +185,11 @@ func (r *npmReader) environment(environ []string) npmLayer {
 // file returns the layer of a file. Like npm, it treats an unreadable file as
 // empty.
 func (r *npmReader) file(name string) npmLayer {
-	data, err := readBounded(name)
+	data, err := input.File(name)
 	if err != nil {
 		return npmLayer{}
 	}
 	return r.layer(parseNPMRC(string(data)))
-}
-
-func readBounded(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxNPMRC+1))
-	if len(data) > maxNPMRC {
-		return nil, fmt.Errorf("%s has more than %d bytes", name, maxNPMRC)
-	}
-	return data, err
 }
 
 // parseNPMRC parses the INI format of npm's files (github.com/npm/ini):
@@ -346,7 +330,7 @@ func isDir(name string) bool {
 // hasWorkspace reports whether the package.json of root lists member among its
 // workspaces (`npm help workspaces`).
 func hasWorkspace(root, member string) bool {
-	data, err := readBounded(filepath.Join(root, "package.json"))
+	data, err := input.File(filepath.Join(root, "package.json"))
 	if err != nil || !proc.IsFile(filepath.Join(member, "package.json")) {
 		return false
 	}

@@ -80,7 +80,7 @@ func (p *Client) Config(ctx context.Context, dir, ours string) (*Config, error) 
 func (c *Config) Client(o remote.Options) (*remote.Client, error) {
 	const hint = "correct client-cert in pip's configuration; to find it, run: pip config debug"
 	if file := c.o.Client; file != "" {
-		pair, err := tls.LoadX509KeyPair(file, file)
+		pair, err := remote.KeyPair(file, file)
 		if err != nil {
 			return nil, fault.Errorf(fault.Machine, hint, "the client certificate in pip's configuration (client-cert): %s: %w", file, err)
 		}

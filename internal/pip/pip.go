@@ -152,7 +152,9 @@ func (p *Client) options(ctx context.Context, dir string) (options, error) {
 	if p.known != nil {
 		return *p.known, nil
 	}
-	out, err := p.command("asking pip for its index", dir, fault.Machine, []string{"-c", pipOptions}).Run(ctx)
+	ask := p.command("asking pip for its index", dir, fault.Machine, []string{"-c", pipOptions})
+	ask.Timeout = time.Minute // a file of settings may be a pipe
+	out, err := ask.Run(ctx)
 	if err != nil && !proc.Exited(err) {
 		return options{}, err
 	}

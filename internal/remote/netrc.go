@@ -3,11 +3,12 @@ package remote
 import (
 	"encoding/base64"
 	"net/url"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+
+	"github.com/birbparty/buck2-protobuf/internal/input"
 )
 
 // Netrc returns a function for [Options.Credential] that looks up the host of a
@@ -28,7 +29,7 @@ func Netrc(env func(string) string) func(u *url.URL) Credential {
 			}
 			name = filepath.Join(home, base)
 		}
-		data, err := os.ReadFile(name)
+		data, err := input.File(name)
 		if err != nil {
 			return nil
 		}

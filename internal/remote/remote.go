@@ -35,10 +35,12 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 	"github.com/birbparty/buck2-protobuf/internal/store"
@@ -118,7 +120,8 @@ type Options struct {
 // A Client sends requests. It is safe for concurrent use and reuses
 // connections, so share one.
 type Client struct {
-	o Options
+	o      Options
+	broken error // why no server can be trusted
 	// open connects to any address. guarded, used after a redirect from a
 	// public host, refuses addresses that are not public. They share no
 	// connections: guarded must not use one that open made.
@@ -150,6 +153,9 @@ func New(o Options) *Client {
 		o.Proxy = environment()
 	}
 	c := &Client{o: o}
+	if o.RootCAs == nil && input.IsStream(os.Getenv("SSL_CERT_FILE")) {
+		o.RootCAs, c.broken = MachineRoots()
+	}
 	dialer := &net.Dialer{Timeout: t.Connect, KeepAlive: 30 * time.Second}
 	c.open = &http.Transport{
 		Proxy:                  func(r *http.Request) (*url.URL, error) { return c.o.Proxy(r.URL) },
@@ -224,6 +230,9 @@ func (c *Client) parse(raw string) (*url.URL, error) {
 	if c.o.Offline {
 		return nil, fault.About(fault.AboutOffline, fault.Errorf(fault.Upstream, "run once without --offline, or fill the cache from a mirror",
 			"%s is needed, but the network is not allowed (offline)", redact.URL(raw)))
+	}
+	if c.broken != nil {
+		return nil, c.broken
 	}
 	return u, nil
 }

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"net/url"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
 )
 
@@ -34,6 +36,9 @@ func (c *Client) By(w Way) (*Client, error) {
 	if w == (Way{}) {
 		return c, nil
 	}
+	if c.broken != nil {
+		return nil, c.broken
+	}
 	o := c.o
 	if w.Client != "" {
 		o.Authority = fault.Authority(w.Client)
@@ -45,7 +50,7 @@ func (c *Client) By(w Way) (*Client, error) {
 		}
 		if o.RootCAs != nil {
 			o.RootCAs = o.RootCAs.Clone()
-		} else if o.RootCAs, err = x509.SystemCertPool(); err != nil {
+		} else if o.RootCAs, err = MachineRoots(); err != nil {
 			o.RootCAs = x509.NewCertPool()
 		}
 		if !o.RootCAs.AppendCertsFromPEM(pem) {
@@ -100,25 +105,60 @@ func proxyAddress(text string) (address string, ok bool) {
 	return address, err == nil && u.Hostname() != ""
 }
 
+// MachineRoots is [x509.SystemCertPool], which would wait for ever where
+// SSL_CERT_FILE is a pipe that nobody writes to.
+func MachineRoots() (*x509.CertPool, error) {
+	const key = "SSL_CERT_FILE"
+	name := os.Getenv(key)
+	if !input.IsStream(name) {
+		return x509.SystemCertPool()
+	}
+	pem, err := input.File(name)
+	if err != nil {
+		return nil, fault.Errorf(fault.Machine, "unset "+key+", or set it to an existing file", "%s: %w", key, err)
+	}
+	os.Setenv(key, os.DevNull)
+	pool, err := x509.SystemCertPool()
+	os.Setenv(key, name)
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	pool.AppendCertsFromPEM(pem)
+	return pool, nil
+}
+
 // authorities reads a file of certificates, or those files of a folder that
 // OpenSSL, and so Python, would find there.
 func authorities(name string) ([]byte, error) {
 	entries, err := os.ReadDir(name)
 	if err != nil {
-		return os.ReadFile(name)
+		return input.File(name)
 	}
 	var all []byte
 	for _, e := range entries {
 		if !hashed(e.Name()) {
 			continue
 		}
-		pem, err := os.ReadFile(filepath.Join(name, e.Name()))
+		pem, err := input.File(filepath.Join(name, e.Name()))
 		if err != nil {
 			return nil, err
 		}
 		all = append(append(all, pem...), '\n')
 	}
 	return all, nil
+}
+
+// KeyPair is [tls.LoadX509KeyPair] for files that the user's settings name.
+func KeyPair(cert, key string) (tls.Certificate, error) {
+	public, err := input.File(cert)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	secret, err := input.File(key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(public, secret)
 }
 
 // hashed reports whether OpenSSL would look for a file of that name in a

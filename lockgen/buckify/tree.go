@@ -19,12 +19,10 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/glob"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 	"github.com/birbparty/buck2-protobuf/internal/protofile"
 )
-
-// maxFile limits the size of one file, in bytes.
-const maxFile = 64 << 20
 
 // A tree is the content of a cell.
 type tree struct {
@@ -241,7 +239,7 @@ func (r *run) scanFile(f *file, buf []byte) *problem {
 		return unreadable(f.path, err)
 	}
 	defer in.Close()
-	limit := &io.LimitedReader{R: in, N: maxFile + 1}
+	limit := &io.LimitedReader{R: in, N: input.MaxSize + 1}
 	f.File, err = protofile.Scan(limit, buf)
 	if limit.N <= 0 {
 		return &problem{class: fault.Usage, where: f.path, message: "it has more than 64 MiB", hint: "divide it, or leave it alone: exclude in [buckify]"}
@@ -274,17 +272,9 @@ func (r *run) readBuild(f *folder) *problem {
 		return nil
 	}
 	where := f.in(f.build)
-	in, err := os.Open(filepath.Join(r.Root, filepath.FromSlash(where)))
+	data, err := input.File(filepath.Join(r.Root, filepath.FromSlash(where)))
 	if err != nil {
 		return unreadable(where, err)
-	}
-	defer in.Close()
-	data, err := io.ReadAll(io.LimitReader(in, maxFile+1))
-	if err != nil {
-		return unreadable(where, err)
-	}
-	if len(data) > maxFile {
-		return &problem{class: fault.Usage, where: where, message: "it has more than 64 MiB", hint: "leave its folder alone: exclude in [buckify]"}
 	}
 	packages := r.Packages != nil && !r.Packages.Elsewhere && r.Packages.Folder == f.path
 	if len(f.files) == 0 && !packages && !bytes.Contains(data, []byte("proto_library")) {

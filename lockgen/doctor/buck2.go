@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -10,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
 )
@@ -90,7 +90,7 @@ func (c *buckconfig) execution() Finding {
 	local := regexp.MustCompile(`local_enabled\s*=\s*True`)
 	names, _ := filepath.Glob(filepath.Join(c.Root, filepath.FromSlash(folder), "*"))
 	for _, name := range names {
-		if data, err := os.ReadFile(name); err == nil && local.Match(data) {
+		if data, err := input.File(name); err == nil && local.Match(data) {
 			f.Why = "has local_enabled = True in " + name
 			return f
 		}

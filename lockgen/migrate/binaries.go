@@ -19,6 +19,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 )
@@ -236,7 +237,7 @@ func From(path string, l *lock.Lock, ask func(string) (string, error)) (*Result,
 	if base := filepath.Base(file); !info.IsDir() && strings.HasPrefix(base, "protoc") && !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(base)) {
 		return nil, fault.Errorf(fault.Usage, "give its folder: "+filepath.Dir(path), "%s is a program", path)
 	}
-	data, err := os.ReadFile(file)
+	data, err := input.File(file)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package migrate
 import (
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 )
 
@@ -115,7 +115,7 @@ func modules(dir string) (*Result, error) {
 	var all *Result
 	folders := []string{"."}
 	file := filepath.Join(dir, WorkspaceFile)
-	if data, err := os.ReadFile(file); err == nil {
+	if data, err := input.File(file); err == nil {
 		var top struct{ Directories []string }
 		if err := yaml.Unmarshal(data, &top); err != nil {
 			return nil, bad(file, err)
@@ -125,7 +125,7 @@ func modules(dir string) (*Result, error) {
 	}
 	for _, folder := range folders {
 		file := filepath.Join(dir, filepath.FromSlash(folder), ModuleFile)
-		data, err := os.ReadFile(file)
+		data, err := input.File(file)
 		if err != nil || !filepath.IsLocal(filepath.FromSlash(folder)) {
 			continue // buf's defaults apply; buf refuses a folder outside
 		}

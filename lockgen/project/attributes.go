@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
@@ -74,7 +74,7 @@ func AttributePattern(file string) string {
 // existing one with a line added at the end. ok is false if it has such a line.
 func Attribute(lockName string) (w files.Write, ok bool, err error) {
 	w.Name = filepath.Join(filepath.Dir(lockName), attributesName)
-	w.Before, err = os.ReadFile(w.Name)
+	w.Before, err = input.File(w.Name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return w, false, err
 	}

@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 )
 
 // A Project is a Buck2 project as described by its .buckconfig.d, .buckconfig
@@ -93,7 +94,7 @@ func Find(dir string) (*Project, error) {
 	}
 	p := &Project{Root: root, File: filepath.Join(root, ".buckconfig")}
 	var err error
-	p.config, err = readConfig(root, os.ReadFile)
+	p.config, err = readConfig(root, input.File)
 	return p, err
 }
 
@@ -103,7 +104,7 @@ func (p *Project) Get(section, name string) string {
 }
 
 // readConfig reads the files of the cell at dir with a function such as
-// [os.ReadFile].
+// [input.File].
 func readConfig(dir string, read func(string) ([]byte, error)) (*config, error) {
 	c := &config{open: read, settings: map[key]*setting{}, rooted: map[key]*setting{}}
 	var names []string

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
@@ -16,7 +17,7 @@ import (
 func Ignore(root string) (w files.Write, ok bool, err error) {
 	w.Name = filepath.Join(root, ".gitignore")
 	for dir := root; ; dir = filepath.Dir(dir) {
-		text, err := os.ReadFile(filepath.Join(dir, ".gitignore"))
+		text, err := input.File(filepath.Join(dir, ".gitignore"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return w, false, err
 		}

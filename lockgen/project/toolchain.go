@@ -16,6 +16,7 @@ import (
 	"github.com/bazelbuild/buildtools/build"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
@@ -53,7 +54,7 @@ func (e *editor) toolchain(w Wish) error {
 	if err != nil {
 		return err
 	}
-	before, err := os.ReadFile(build)
+	before, err := input.File(build)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -84,7 +85,7 @@ func (e *editor) buildFile(dir string) (string, error) {
 	c := e.config
 	if dir != "." { // each cell has its own names for build files
 		var err error
-		if c, err = readConfig(root, os.ReadFile); err != nil {
+		if c, err = readConfig(root, input.File); err != nil {
 			return "", err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 )
 
@@ -391,7 +392,7 @@ func (e *editor) apply() ([]files.Write, error) {
 		if text, ok := texts[name]; ok {
 			return text, nil
 		}
-		return os.ReadFile(name)
+		return input.File(name)
 	})
 	if err == nil {
 		err = errors.Join(e.prove(e.config.rooted, after.rooted), e.prove(e.config.settings, after.settings))

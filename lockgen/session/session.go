@@ -15,6 +15,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/cooldown"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/npm"
@@ -238,7 +239,7 @@ func (s *Session) Roots() (provenance.Roots, error) {
 		return nil, nil
 	}
 	return s.roots.Do(name, func() (provenance.Roots, error) {
-		text, err := os.ReadFile(filepath.Join(s.Dir, filepath.FromSlash(name)))
+		text, err := input.File(filepath.Join(s.Dir, filepath.FromSlash(name)))
 		if err != nil {
 			return nil, fault.Errorf(fault.Usage, "make it: cosign trusted-root create --out "+name, "trusted-root of [policy] in %s: %w", s.Manifest.Name, err)
 		}

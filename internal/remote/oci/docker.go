@@ -1,13 +1,15 @@
 package oci
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/child"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/input"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
 )
 
@@ -24,52 +27,53 @@ const (
 	helperAnswer = 1 << 20          // bytes
 )
 
-// A docker is the user's docker configuration: the entries of the file, which
-// oras-go reads, and the credential helpers that it names. We run the helpers
-// ourselves because oras-go passes them our standard error and does not end the
-// processes that they start.
+// A docker is the user's docker configuration. oras-go decodes an entry, no more:
+// it would open the file itself, pass its own standard error to credential helpers,
+// and not end the processes that they start.
 type docker struct {
-	file    *credentials.FileStore
-	all     string            // credsStore: the helper for every registry
-	helpers map[string]string // credHelpers: by registry
+	Auths       map[string]json.RawMessage // by registry, or a URL of it
+	CredsStore  string                     // the helper for every registry
+	CredHelpers map[string]string          // by registry
 }
 
 func readDocker(config string) (*docker, error) {
-	file, err := credentials.NewFileStore(config)
-	if err != nil {
-		return nil, err
-	}
-	d := &docker{file: file}
-	data, err := os.ReadFile(config)
+	d := &docker{}
+	data, err := input.File(config)
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	var said struct {
-		CredsStore  string            `json:"credsStore"`
-		CredHelpers map[string]string `json:"credHelpers"`
-	}
-	if err := json.Unmarshal(data, &said); err != nil {
-		return nil, err
-	}
-	d.all, d.helpers = said.CredsStore, said.CredHelpers
-	return d, nil
+	return d, json.Unmarshal(data, d)
 }
 
 // credential returns docker's credential for a registry: from its own helper,
 // or else the helper for all registries, or else the file.
 func (d *docker) credential(ctx context.Context, hostport string) (auth.Credential, error) {
 	address := credentials.ServerAddressFromHostname(hostport)
-	helper := d.helpers[address]
-	if helper == "" {
-		helper = d.all
+	if helper := cmp.Or(d.CredHelpers[address], d.CredsStore); helper != "" {
+		return askHelper(ctx, helper, address)
 	}
-	if helper == "" {
-		return d.file.Get(ctx, address)
+	entry, ok := d.Auths[address]
+	for _, key := range slices.Sorted(maps.Keys(d.Auths)) {
+		host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(key, "http://"), "https://"), "/")
+		if !ok && host == address {
+			entry, ok = d.Auths[key], true
+		}
 	}
-	return askHelper(ctx, helper, address)
+	if !ok {
+		return auth.EmptyCredential, nil
+	}
+	data, err := json.Marshal(map[string]any{"auths": map[string]any{"it": entry}})
+	if err != nil {
+		return auth.EmptyCredential, err
+	}
+	store, err := credentials.NewMemoryStoreFromDockerConfig(data)
+	if err != nil {
+		return auth.EmptyCredential, err
+	}
+	return store.Get(ctx, "it")
 }
 
 // askHelper runs docker-credential-NAME get (docker's "credential helper
