@@ -75,6 +75,7 @@ func TestCacheVerify(t *testing.T) {
 	for _, args := range [][]string{{"cache"}, {"cache", "wipe"}, {"cache", "verify", "tool"}} {
 		w.fails(2, []string{"fetch: hint: ", "verify"}, args...)
 	}
+	w.fails(2, []string{"--cache-dir: ~/c begins with ~"}, "stats", "--cache-dir=~/c")
 	w.fails(2, []string{"is not a cache of buck2-protobuf", "plugins.lock.toml"}, "cache", "verify", "--cache-dir", w.dir)
 	w.fails(2, []string{"is not a cache of buck2-protobuf", "nothing in it was changed"}, "cache", "clear", "--cache-dir", w.dir)
 }

@@ -33,6 +33,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/build"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 )
 
@@ -188,9 +189,19 @@ func (p *Program[T]) parse(u *ui.UI, t *T, args []string) (call[T], error) {
 		c.args, err = passed(f, c.args)
 	}
 	if err != nil {
-		err = p.badFlag(c.verb, f, t, err)
+		return c, p.badFlag(c.verb, f, t, err)
 	}
-	return c, err
+	return c, expanded(f)
+}
+
+// expanded refuses paths that a shell should have completed.
+func expanded(f *pflag.FlagSet) (err error) {
+	f.Visit(func(flag *pflag.Flag) {
+		if value, _ := pflag.UnquoteUsage(flag); slices.Contains([]string{"DIR", "FILE", "PYTHON"}, value) && err == nil {
+			err = syntax.Expanded("--"+flag.Name, "", flag.Value.String())
+		}
+	})
+	return err
 }
 
 // find finds the verb: the first word that is neither a flag nor the value of

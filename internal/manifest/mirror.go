@@ -105,7 +105,7 @@ func ParsePlace(s string) (Place, error) {
 		if dir == "" || strings.ContainsRune(dir, 0) {
 			return Place{}, fault.Errorf(fault.Usage, form, "%q has no folder", s)
 		}
-		return Place{Dir: dir}, nil
+		return Place{Dir: dir}, syntax.Expanded("the folder of a layout", layoutPrefix, dir)
 	}
 	if !strings.HasPrefix(s, "oci://") {
 		return Place{}, fault.Errorf(fault.Usage, form, "%q is neither a repository nor a folder", redact.URL(s))

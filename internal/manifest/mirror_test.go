@@ -85,6 +85,7 @@ func TestMirrorRefused(t *testing.T) {
 		{"*", "oci://example.com/A"},
 		{"*", "oci://example.com/a:tag"},
 		{"*", "oci-layout:"},
+		{"*", "oci-layout:~/m"},
 		{"", "oci-layout:vendor"},
 		{"*x", "oci-layout:vendor"},
 		{"npm", "oci-layout:vendor"},

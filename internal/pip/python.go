@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/redact"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // pythonFacts makes an interpreter print its kind, version and path.
@@ -26,6 +27,9 @@ print("\n".join(["free-threaded" if "t" in getattr(sys, "abiflags", "") else i.n
 // none, the error is of class [fault.Machine] and says what was found.
 func FindPython(ctx context.Context, wanted string, versions []string) (_ string, err error) {
 	defer proc.AboutManagers(&err)
+	if err := syntax.Expanded("BUCK2_PROTOBUF_PYTHON", "", wanted); err != nil {
+		return "", err
+	}
 	names := []string{wanted}
 	if wanted == "" {
 		names = []string{"python3"}

@@ -44,6 +44,7 @@ import (
 	"github.com/rogpeppe/go-internal/robustio"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 )
 
 // EnvDir is the environment variable that sets the cache folder.
@@ -72,7 +73,7 @@ type Store struct {
 // Open returns the store in dir. If dir is "", that is the folder named by
 // [EnvDir], or else buck2-protobuf in the user's cache folder. It creates
 // nothing. Errors are of class [fault.Machine]: there is no such folder to
-// name, or another user can write to it.
+// name, or another user can write to it; [fault.Usage] for ~, see [syntax.Expanded].
 func Open(dir string) (*Store, error) {
 	const hint = "set " + EnvDir + " to an absolute path"
 	if dir == "" {
@@ -84,6 +85,9 @@ func Open(dir string) (*Store, error) {
 			return nil, fault.Errorf(fault.Machine, hint, "no folder for the cache: %w", err)
 		}
 		dir = filepath.Join(base, "buck2-protobuf")
+	}
+	if err := syntax.Expanded("the folder of the cache ("+EnvDir+")", "", dir); err != nil {
+		return nil, err
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {

@@ -128,6 +128,9 @@ func TestOpen(t *testing.T) {
 	if s, err := Open(""); err == nil && filepath.Base(s.Dir()) != "buck2-protobuf" {
 		t.Errorf("default folder is %s", s.Dir())
 	}
+	if _, err := Open("~/c"); fault.Of(err) != fault.Usage {
+		t.Errorf("~: %v", err)
+	}
 	if runtime.GOOS == "linux" {
 		t.Setenv("HOME", "")
 		t.Setenv("XDG_CACHE_HOME", "")
