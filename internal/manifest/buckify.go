@@ -177,5 +177,5 @@ func (d *decoder) starlark(path []string, v any) {
 		}
 		return
 	}
-	panic(d.errorf(path, "write a string, a whole number, true, false, a list or a table", "%s has a value that a BUCK file cannot have", strings.Join(path, ".")))
+	panic(d.errorf(path, "write a string, a whole number, true, false, a list or a table", "%s has a value that a BUCK file cannot have", dotted(path)))
 }

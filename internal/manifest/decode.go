@@ -35,7 +35,7 @@ func (d *decoder) decode(tree map[string]any) (err error) {
 }
 
 func (d *decoder) errorf(path []string, hint, format string, args ...any) failure {
-	return failure{fault.Errorf(fault.Usage, hint, "%s: "+format, append([]any{d.m.At(path...)}, args...)...)}
+	return failure{fault.Errorf(fault.Usage, hint, "%s: "+format, append([]any{d.at(path)}, args...)...)}
 }
 
 // check fails if err is not nil. It adds the position of a key and keeps the class.
@@ -43,9 +43,9 @@ func (d *decoder) check(path []string, err error) {
 	switch {
 	case err == nil:
 	case fault.Of(err) == fault.Internal:
-		panic(d.errorf(path, "", "%s: %w", strings.Join(path, "."), err))
+		panic(d.errorf(path, "", "%s: %w", dotted(path), err))
 	default:
-		panic(failure{fmt.Errorf("%s: %s: %w", d.m.At(path...), strings.Join(path, "."), err)})
+		panic(failure{fmt.Errorf("%s: %s: %w", d.at(path), dotted(path), err)})
 	}
 }
 
@@ -58,6 +58,26 @@ func (d *decoder) hinted(path []string, hint string, err error) {
 
 // in returns the path of a key.
 func in(path []string, key string) []string { return append(slices.Clone(path), key) }
+
+// element returns the path of an element of a list, which is known by its number.
+func element(path []string, i int) []string { return in(path, fmt.Sprint("#", i+1)) }
+
+// dotted formats a path for people, without the numbers of elements.
+func dotted(path []string) string {
+	return strings.Join(slices.DeleteFunc(slices.Clone(path), func(key string) bool { return strings.HasPrefix(key, "#") }), ".")
+}
+
+// at returns FILE:LINE of a key, or of what contains it.
+func (d *decoder) at(path []string) string {
+	path = slices.Clone(path)
+	for i, key := range path {
+		path[i] = strings.TrimPrefix(key, "#")
+	}
+	for len(path) > 1 && d.m.lines.Of(path...) == 0 {
+		path = path[:len(path)-1]
+	}
+	return d.m.At(path...)
+}
 
 // A text is a key of a table that may be missing, and where its value goes.
 type text struct {
@@ -83,7 +103,7 @@ func (d *decoder) known(path []string, table map[string]any, keys ...string) {
 		hint := fault.DidYouMean(key, keys, "use one of "+strings.Join(keys, ", "))
 		where := ""
 		if len(path) > 0 {
-			where = " in [" + strings.Join(path, ".") + "]"
+			where = " in [" + dotted(path) + "]"
 		}
 		panic(d.errorf(in(path, key), hint, "unknown key %q%s", key, where))
 	}
@@ -93,30 +113,30 @@ func (d *decoder) str(path []string, v any) string {
 	switch v := v.(type) {
 	case string:
 		if v == "" {
-			panic(d.errorf(path, "", "%s is empty", strings.Join(path, ".")))
+			panic(d.errorf(path, "", "%s is empty", dotted(path)))
 		}
 		return v
 	case int64, float64, bool:
-		panic(d.errorf(path, fmt.Sprintf("quote it: %q", fmt.Sprint(v)), "%s is not a string", strings.Join(path, ".")))
+		panic(d.errorf(path, fmt.Sprintf("quote it: %q", fmt.Sprint(v)), "%s is not a string", dotted(path)))
 	}
-	panic(d.errorf(path, "write a string in quotes", "%s is not a string", strings.Join(path, ".")))
+	panic(d.errorf(path, "write a string in quotes", "%s is not a string", dotted(path)))
 }
 
 func (d *decoder) strs(path []string, v any) []string {
 	list, ok := v.([]any)
 	if !ok {
-		panic(d.errorf(path, `write a list: ["…", "…"]`, "%s is not a list of strings", strings.Join(path, ".")))
+		panic(d.errorf(path, `write a list: ["…", "…"]`, "%s is not a list of strings", dotted(path)))
 	}
 	var out []string
-	for _, e := range list {
-		s := d.str(path, e)
+	for i, e := range list {
+		s := d.str(element(path, i), e)
 		if slices.Contains(out, s) {
-			panic(d.errorf(path, "keep one of the two", "%s has %q twice", strings.Join(path, "."), s))
+			panic(d.errorf(element(path, i), "keep one of the two", "%s has %q twice", dotted(path), s))
 		}
 		out = append(out, s)
 	}
 	if len(out) == 0 {
-		panic(d.errorf(path, "", "%s is empty", strings.Join(path, ".")))
+		panic(d.errorf(path, "", "%s is empty", dotted(path)))
 	}
 	return out
 }
@@ -124,7 +144,7 @@ func (d *decoder) strs(path []string, v any) []string {
 func (d *decoder) table(path []string, v any) map[string]any {
 	t, ok := v.(map[string]any)
 	if !ok {
-		panic(d.errorf(path, "write a table: ["+strings.Join(path, ".")+"]", "%s is not a table", strings.Join(path, ".")))
+		panic(d.errorf(path, "write a table: ["+dotted(path)+"]", "%s is not a table", dotted(path)))
 	}
 	return t
 }
@@ -264,7 +284,7 @@ func (d *decoder) pluginTable(path []string, t map[string]any) *Plugin {
 	_, many := t["versions"]
 	switch {
 	case one == many:
-		panic(d.errorf(path, `write: version = "1.2.3"`, "%s needs either version or versions", strings.Join(path, ".")))
+		panic(d.errorf(path, `write: version = "1.2.3"`, "%s needs either version or versions", dotted(path)))
 	case one:
 		p.Versions = []string{d.str(key("version"), t["version"])}
 		d.versions(key("version"), p.Versions)
@@ -281,7 +301,7 @@ func (d *decoder) pluginTable(path []string, t map[string]any) *Plugin {
 	}{{"optional", &p.Optional}, {"smoke", &smoke}} {
 		if v, ok := t[f.key]; ok {
 			if *f.to, ok = v.(bool); !ok {
-				panic(d.errorf(key(f.key), "write true or false, without quotes", "%s.%s is not a boolean", strings.Join(path, "."), f.key))
+				panic(d.errorf(key(f.key), "write true or false, without quotes", "%s.%s is not a boolean", dotted(path), f.key))
 			}
 		}
 	}
@@ -290,7 +310,7 @@ func (d *decoder) pluginTable(path []string, t map[string]any) *Plugin {
 		p.Options = d.strs(key("options"), v)
 		for _, o := range p.Options {
 			if err := syntax.CheckSeen(o); err != nil {
-				panic(d.errorf(key("options"), "remove it: options become part of a command line", "%s.options: %q %w", strings.Join(path, "."), o, err))
+				panic(d.errorf(key("options"), "remove it: options become part of a command line", "%s.options: %q %w", dotted(path), o, err))
 			}
 		}
 	}
@@ -349,7 +369,7 @@ func (d *decoder) paths(path []string, p *Plugin) {
 func (d *decoder) args(path []string, p *Plugin, v any) []string {
 	list, ok := v.([]any)
 	if !ok || len(list) == 0 {
-		panic(d.errorf(path, `write a list: ["--features", "…"]`, "%s is not a list of strings", strings.Join(path, ".")))
+		panic(d.errorf(path, `write a list: ["--features", "…"]`, "%s is not a list of strings", dotted(path)))
 	}
 	var args []string
 	for _, e := range list {
@@ -388,32 +408,37 @@ func (d *decoder) alternatives(path []string, p *Plugin, v any) {
 			list = append(list, t)
 		}
 	}
-	name := strings.Join(path, ".")
+	name := dotted(path)
 	switch {
 	case !ok || len(list) == 0:
 		panic(d.errorf(path, `write a list: ["npm:NAME", "https://…"]`, "%s is not a list of sources", name))
 	case p.Source != nil:
 		panic(d.errorf(path, "keep one of the two", "an entry must not have both source and sources"))
 	}
-	for _, e := range list {
+	for i, e := range list {
 		var a Alternative
+		path := element(path, i)
 		t, isTable := e.(map[string]any)
 		if !isTable {
 			t = map[string]any{"source": e}
 		}
 		d.known(path, t, "source", "binary", "include")
-		source := d.source(path, t["source"])
+		at := path
+		if isTable {
+			at = in(path, "source")
+		}
+		source := d.source(at, t["source"])
 		a.Source = *source
 		if slices.ContainsFunc(p.Sources, func(b Alternative) bool { return a.Source == b.Source }) {
 			panic(d.errorf(path, "keep one of the two", "%s has %q twice", name, a.Source))
 		}
 		if v, ok := t["binary"]; ok {
-			a.Binary = d.str(path, v)
-			d.check(path, checkBinary(a.Binary))
+			a.Binary = d.str(in(path, "binary"), v)
+			d.check(in(path, "binary"), checkBinary(a.Binary))
 		}
 		if v, ok := t["include"]; ok {
-			a.Include = d.str(path, v)
-			d.check(path, syntax.CheckShown(a.Include))
+			a.Include = d.str(in(path, "include"), v)
+			d.check(in(path, "include"), syntax.CheckShown(a.Include))
 		}
 		p.Sources = append(p.Sources, a)
 	}

@@ -3,7 +3,6 @@ package manifest
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // This file decodes the keys that say where files are, see the package comment.
@@ -22,7 +21,7 @@ func (d *decoder) naming(path []string, p *Plugin, t map[string]any) {
 			at := in(path, f.key)
 			*f.to = d.str(at, v)
 			if p.Source == nil {
-				panic(d.errorf(at, "add its source", "%s is set without a source", strings.Join(at, ".")))
+				panic(d.errorf(at, "add its source", "%s is set without a source", dotted(at)))
 			}
 		}
 	}
@@ -37,7 +36,7 @@ func (d *decoder) naming(path []string, p *Plugin, t map[string]any) {
 		at := in(path, f.key)
 		words := d.table(at, v)
 		if p.Source == nil {
-			panic(d.errorf(at, "add its source", "%s is set without a source", strings.Join(at, ".")))
+			panic(d.errorf(at, "add its source", "%s is set without a source", dotted(at)))
 		}
 		*f.to = map[string]string{}
 		for _, from := range slices.Sorted(maps.Keys(words)) {
@@ -63,7 +62,8 @@ func (d *decoder) mirrors(v any) {
 	if !ok {
 		panic(d.errorf(path, `write from = "…" and to = "…" below [[mirror]]`, "mirror is not a list of tables"))
 	}
-	for _, t := range list {
+	for i, t := range list {
+		path := element(path, i)
 		d.known(path, t, "from", "to")
 		var m Mirror
 		for _, f := range []struct {

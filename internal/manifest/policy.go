@@ -319,7 +319,8 @@ func (d *decoder) exceptions(at []string, v any) {
 		panic(d.errorf(at, form, "exceptions is not a list of tables"))
 	}
 	keys := []string{"name", "version", "reason", "until"}
-	for _, t := range list {
+	for i, t := range list {
+		at := element(at, i)
 		d.known(at, t, keys...)
 		var e Exception
 		for _, key := range keys {

@@ -58,7 +58,7 @@ func (d *decoder) protoPackage(path []string, v any) *Plugin {
 	}
 	d.known(path, t, protosKeys...)
 	if _, ok := t["version"]; !ok {
-		panic(d.errorf(path, `write: version = "1.2.3"`, "%s needs a version", strings.Join(path, ".")))
+		panic(d.errorf(path, `write: version = "1.2.3"`, "%s needs a version", dotted(path)))
 	}
 	p.Versions = []string{d.str(key("version"), t["version"])}
 	d.versions(key("version"), p.Versions)

@@ -76,12 +76,12 @@ func (d *decoder) runtimes(v any) {
 			d.check(at, err)
 			source := RuntimeSource(language, name)
 			if slices.Contains(names, source.Name) {
-				panic(d.errorf(at, "keep one of the two", "%s names %s twice, and a program has one version of a library", strings.Join(at, "."), source.Name))
+				panic(d.errorf(at, "keep one of the two", "%s names %s twice, and a program has one version of a library", dotted(at), source.Name))
 			}
 			names = append(names, source.Name)
 			entry := lock.RuntimeEntry(language, source.Name)
 			if d.m.Plugins[entry] != nil {
-				panic(d.errorf(at, "keep one of the two", "%s has two libraries that are both called %s", strings.Join(at, "."), entry))
+				panic(d.errorf(at, "keep one of the two", "%s has two libraries that are both called %s", dotted(at), entry))
 			}
 			d.m.Plugins[entry] = &Plugin{Language: language, Source: source, Versions: []string{version}}
 		}
