@@ -16,6 +16,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
 )
 
 var getVerb = &cli.Verb[app]{
@@ -160,6 +161,9 @@ func (a *app) readFrom() error {
 	}
 	if place.Dir != "" {
 		if place.Dir, err = filepath.Abs(place.Dir); err != nil {
+			return err
+		}
+		if err := oci.Layout(place.Dir).Check(); err != nil {
 			return err
 		}
 	}

@@ -186,6 +186,12 @@ func TestMirrorLies(t *testing.T) {
 		t.Errorf("no warning:\n%s", stderr)
 	}
 	w.fails(5, []string{"index.json is not a file", "hint: remove "}, "bundle", "any", "--from", "oci-layout:"+dir)
+	w.mirrors()
+	dir = w.layout(honest)
+	if err := os.WriteFile(filepath.Join(dir, "oci-layout"), []byte(`{"imageLayoutVersion":"2.0.0"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.fails(5, []string{"its oci-layout has the unknown version 2.0.0, expected 1.0.0"}, "get", "bare", "--from", "oci-layout:"+dir)
 }
 
 // TestMirrorOffline: a folder needs no connection.

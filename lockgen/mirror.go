@@ -69,6 +69,9 @@ func runMirror(ctx context.Context, p *program, args []string) error {
 		if to.Dir, err = filepath.Abs(to.Dir); err != nil {
 			return err
 		}
+		if err := oci.Layout(to.Dir).Check(); err != nil {
+			return err
+		}
 	}
 	m, err := p.readManifest()
 	if err != nil {

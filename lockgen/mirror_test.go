@@ -180,7 +180,7 @@ func TestMirror(t *testing.T) {
 
 func TestMirrorChoice(t *testing.T) {
 	p := newMirrored(t)
-	dir := filepath.Join(t.TempDir(), "layout")
+	dir := p.path("layout")
 	to := "oci-layout:" + dir
 	blobs := func() int {
 		names, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
@@ -194,6 +194,21 @@ func TestMirrorChoice(t *testing.T) {
 	}
 	if done := p.pushed("--to", to, "--bundle", "all", "--platform", "linux-aarch64"); !slices.Equal(done.Tags, []string{"protoc-30.2", "tool-1.2.0", "bundle-all"}) || blobs() != 7 {
 		t.Errorf("%+v, %d blobs", done, blobs())
+	}
+	// What this program does not know is refused, and nothing is written there.
+	before := blobs()
+	for file, texts := range map[string][]string{"index.json": {"{", "[]"}, "oci-layout": {`{"imageLayoutVersion":"2.0.0"}`, "[]"}} {
+		good := p.read("layout/" + file)
+		for _, text := range texts {
+			p.write("layout/"+file, text)
+			for _, more := range []string{"--trees=false", "--dry-run"} {
+				p.fails(fault.Integrity, []string{": its " + file}, "mirror", "--to", to, more)
+			}
+			if p.read("layout/"+file) != text || blobs() != before {
+				t.Errorf("%s was changed, or there are %d blobs", file, blobs())
+			}
+		}
+		p.write("layout/"+file, good)
 	}
 	// Platforms that plugins.toml does not list are no matter, unless they are asked for.
 	if _, talk := p.ok("mirror", "--to", to, "--bundle", "all"); strings.Contains(talk, "has no manifest for") {

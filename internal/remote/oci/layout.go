@@ -75,6 +75,9 @@ func (l Layout) open(name string) (*os.File, error) {
 
 // openBlob is open for a blob that must be there.
 func (l Layout) openBlob(sha256 string) (*os.File, error) {
+	if err := l.known(); err != nil {
+		return nil, err
+	}
 	f, err := l.open(l.blob(sha256))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, l.missing("sha256:" + sha256)
@@ -82,24 +85,50 @@ func (l Layout) openBlob(sha256 string) (*os.File, error) {
 	return f, err
 }
 
-// index reads index.json; it returns an empty index if there is none.
-func (l Layout) index() (*ocispec.Index, error) {
-	x := &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: IndexType}
-	f, err := l.open(l.path(ocispec.ImageIndexFile))
+// json decodes a file of the layout, and leaves v as it is if there is none.
+func (l Layout) json(name string, v any) error {
+	f, err := l.open(l.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return x, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	data, err := readAll(f)
 	if err != nil {
-		return nil, l.broken(err)
+		return l.broken(err)
 	}
-	if err := json.Unmarshal(data, x); err != nil {
-		return nil, fault.Errorf(fault.Integrity, "remove "+f.Name()+", then run: lockgen mirror --to "+l.String(), "%s: its index.json is malformed: %s", l, plain.Line(err.Error(), 300))
+	if err := json.Unmarshal(data, v); err != nil {
+		return fault.Errorf(fault.Integrity, "remove "+f.Name()+", then run: lockgen mirror --to "+l.String(), "%s: its %s is malformed: %s", l, name, plain.Line(err.Error(), 300))
 	}
-	return x, nil
+	return nil
+}
+
+// known refuses a version of the layout that this program does not know.
+func (l Layout) known() error {
+	said := ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}
+	err := l.json(ocispec.ImageLayoutFile, &said)
+	if err == nil && said.Version != ocispec.ImageLayoutVersion {
+		err = fault.Errorf(fault.Integrity, "use another folder, filled by lockgen mirror", "%s: its %s has the unknown version %s, expected %s",
+			l, ocispec.ImageLayoutFile, plain.Line(said.Version, 80), ocispec.ImageLayoutVersion)
+	}
+	return err
+}
+
+// Check refuses a folder that is not a layout that this program can read and add
+// to. An empty or missing one is fine.
+func (l Layout) Check() error {
+	_, err := l.index()
+	return err
+}
+
+// index reads index.json; it returns an empty index if there is none.
+func (l Layout) index() (*ocispec.Index, error) {
+	if err := l.known(); err != nil {
+		return nil, err
+	}
+	x := &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: IndexType}
+	return x, l.json(ocispec.ImageIndexFile, x)
 }
 
 // Resolve implements [Place].
@@ -172,6 +201,9 @@ func (s *stopping) Read(p []byte) (int, error) {
 
 // Contains implements [Place]. It reads the blob.
 func (l Layout) Contains(ctx context.Context, d Descriptor) (bool, error) {
+	if err := l.known(); err != nil {
+		return false, err
+	}
 	f, err := l.open(l.blob(d.SHA256))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
