@@ -19,6 +19,7 @@ import (
 // plugins are programs of this machine, and the libraries from an index here.
 func TestRuntimesPage(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts every client; the tests of lockgen have the usual way")
 	const page = "runtimes.md"
 	text := readFile(t, page)
 	for _, language := range lock.Languages() {

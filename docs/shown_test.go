@@ -238,6 +238,7 @@ func TestMirrorsPage(t *testing.T) {
 // what it has a job run beside Dependabot.
 func TestBots(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts every client; the tests of lockgen have the usual way")
 	testenv.Real(t, "it starts pip")
 	testenv.Program(t, "python3", "-m", "pip", "--version")
 	const page = "ci.md"

@@ -136,6 +136,7 @@ func TestCacheClear(t *testing.T) {
 // TestClearWhileRunning: a plugin that fetch became keeps its tree until it ends.
 func TestClearWhileRunning(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts many processes")
 	w := newWorld(t)
 	binary := fetchProgram(t)
 	w.must("get", "tool")

@@ -32,6 +32,7 @@ exit $status
 // folder; what the cache has is whole, and with room the same command works.
 func TestDisks(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "each row is a process under strace")
 	if out, err := exec.Command("unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt").CombinedOutput(); err != nil {
 		t.Skipf("this machine lets us mount nothing: %v %s", err, out)
 	}

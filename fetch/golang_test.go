@@ -340,6 +340,7 @@ func rewrite(name string, change func([]byte) []byte) error {
 // TestGoCacheDamaged: whatever is wrong with what Go's build cache has of a plugin,
 // the plugin compiles to the locked bytes and the cache is good again.
 func TestGoCacheDamaged(t *testing.T) {
+	testenv.OnlyFull(t, "it compiles; TestGo has the usual way")
 	w := newGoWorld(t)
 	entries := func() []string {
 		names, err := filepath.Glob(filepath.Join(w.cache, "go-build", "[0-9a-f][0-9a-f]", "*-[ad]"))

@@ -20,6 +20,7 @@ import (
 // machine, or does not matter. Afterwards the same command works, and what the cache
 // has is whole.
 func TestInjectedFaults(t *testing.T) {
+	testenv.Real(t, "each row is a process under strace")
 	program := fetchProgram(t)
 	for seed, command := range []struct {
 		name string

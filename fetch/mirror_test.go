@@ -308,6 +308,7 @@ func TestBundle(t *testing.T) {
 // file is downloaded once, each folder is made once, and nobody fails.
 func TestManyProcesses(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts many processes")
 	w := newWorld(t)
 	binary := fetchProgram(t)
 	o := fake.NewOCI(t, "")

@@ -24,6 +24,7 @@ import (
 // not; and the next use finds the folder whole.
 func TestRepairRaces(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts many processes")
 	if runtime.GOOS != "linux" {
 		t.Skip("skipped: what runs is found in /proc")
 	}
@@ -85,6 +86,7 @@ func TestRepairRaces(t *testing.T) {
 // outlive fetch, whether the helper answers, fails or hangs until Ctrl-C.
 func TestHelperChildren(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts many processes")
 	w := newWorld(t)
 	binary := fetchProgram(t)
 	o := fake.NewOCI(t, "me:secret")

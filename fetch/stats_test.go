@@ -12,6 +12,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // stats is what fetch stats --json prints.
@@ -109,6 +110,7 @@ func TestStatsDamaged(t *testing.T) {
 // TestStatsProcesses: no run is lost, however many there are at once.
 func TestStatsProcesses(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts many processes")
 	w := newWorld(t)
 	w.must("get", "tool")
 	w.must("stats", "--reset")

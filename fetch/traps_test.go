@@ -15,6 +15,7 @@ import (
 // the files of a user and of a project tell clients to run, fetch runs none of it, and
 // installs the same.
 func TestNoForeignCode(t *testing.T) {
+	testenv.Real(t, "it starts every client")
 	for kind, prepare := range kindsServed() {
 		t.Run(kind, func(t *testing.T) {
 			if kind != lock.HTTP && kind != lock.Maven && kind != lock.OCI {

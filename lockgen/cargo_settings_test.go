@@ -162,6 +162,7 @@ git-fetch-with-cli = true
 // crates, from wherever the user's cargo has it; nobody else does.
 func TestCargoToken(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts cargo many times; TestCargo and the conformance suite have the usual way")
 	p, home := newCargoPlace(t)
 	const token = "Bearer s3cret-canary"
 	s, other := p.server, fake.New(t)

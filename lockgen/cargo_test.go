@@ -226,6 +226,7 @@ func sourceOfCargo(t *testing.T) string {
 
 func TestCargoRefuses(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts cargo many times; TestCargo and the conformance suite have the usual way")
 	p, home := newCargoPlace(t)
 	s := p.server
 	crates(s)
@@ -419,6 +420,7 @@ func TestCargoOwnConfiguration(t *testing.T) {
 // configured with. What it downloads is kept for the next time.
 func TestCargoReal(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts cargo many times; TestCargo and the conformance suite have the usual way")
 	testenv.Real(t, "protoc-gen-prost 0.2.3 comes from the network")
 	tool, err := cargo.Find(t.Context())
 	if err != nil {
@@ -474,6 +476,7 @@ func TestCargoReal(t *testing.T) {
 // installs, without another compile: the same program as cargo makes for fetch alone.
 func TestCargoTrialIsInstalled(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts cargo many times; TestCargo and the conformance suite have the usual way")
 	host, ok := lock.Host()
 	if !ok || host.OS == "windows" {
 		t.Skip("the compilers of this test are shell scripts")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // TestAddKnownPlace: a place that the catalogue knows is the plugin of that name.
@@ -152,6 +153,7 @@ func TestAddPlaceCargo(t *testing.T) {
 // module.
 func TestAddPlaceGo(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts Go many times; TestGo, TestAddGo and the conformance suite have the usual way")
 	p, version := newGoPlace(t)
 	p.goManifest("go = \"" + version + "\"\n")
 	p.fails(fault.Usage, []string{`go:example.com/Plug has no executable "nothing"; it has broken, posix, protoc-gen-plug`}, "add", "go:example.com/Plug", "--binary", "nothing")

@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/catalog"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // TestExtrasPip: what a package needs for an extra is locked where its source names
@@ -96,6 +97,7 @@ func TestExtrasCargo(t *testing.T) {
 // without it, where [policy] names the package; each of a closure by itself.
 func TestIgnoreScripts(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts npm many times; TestUpdate and the conformance suite have the usual way")
 	needNPM(t)
 	p := newBase(t)
 	p.server.Package(fake.Package{Name: "x", Version: "1.0.0", Files: map[string]string{"x": "#!/usr/bin/env node\n"}, Manifest: map[string]any{

@@ -6,12 +6,14 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // TestFits: plugins that do not fit each other or their runtime are told when
 // they are locked, also when it is the other one that moves.
 func TestFits(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts npm many times; TestUpdate and the conformance suite have the usual way")
 	p := newBase(t)
 	plugin := func(name, bin, version string, more map[string]any) {
 		more["bin"] = map[string]any{bin: "./" + bin}

@@ -127,6 +127,7 @@ func TestInitFromNoSuchVersion(t *testing.T) {
 // wrote into them, by a digest of the lock, or, with --run, by themselves.
 func TestInitFromBinaries(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it compiles a plugin; lockgen/migrate has the tables")
 	goTool := testenv.Program(t, "go", "version")
 	if testing.Short() {
 		t.Skip("-short: it compiles a plugin")

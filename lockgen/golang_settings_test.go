@@ -8,12 +8,14 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // TestGoProject: what the user's repository and settings say of their own code
 // changes nothing about a plugin, and runs nothing but Go.
 func TestGoProject(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts Go many times; TestGo, TestAddGo and the conformance suite have the usual way")
 	p, version := newGoPlace(t)
 	withTools := goPlugin
 	withTools.Version = "v1.0.0"

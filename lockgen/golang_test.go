@@ -144,6 +144,7 @@ func TestGo(t *testing.T) {
 
 func TestGoPlatforms(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts Go many times; TestGo, TestAddGo and the conformance suite have the usual way")
 	p, version := newGoPlace(t)
 	head := "go = \"" + version + "\"\n"
 	p.goManifest(head + plug("posix", ""))
@@ -175,6 +176,7 @@ func TestGoPlatforms(t *testing.T) {
 
 func TestGoTrust(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts Go many times; TestGo, TestAddGo and the conformance suite have the usual way")
 	p, version := newGoPlace(t)
 	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
 	p.setenv("GONOSUMDB", "example.com/dep")
@@ -236,6 +238,7 @@ func TestGoRetracted(t *testing.T) {
 // one, a toolchain that a platform lacks among it.
 func TestGoCompilesLast(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts Go many times; TestGo, TestAddGo and the conformance suite have the usual way")
 	p, version := newGoPlace(t)
 	p.now = time.Now()
 	tool := func(entry string) string {
@@ -266,6 +269,7 @@ func TestGoCompilesLast(t *testing.T) {
 // other, and its own number is enough to be told the whole one.
 func TestGoBare(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts Go many times; TestGo, TestAddGo and the conformance suite have the usual way")
 	p, version := newGoPlace(t)
 	p.server.Module(fake.Module{Path: "example.com/old", Version: "v3.1.0+incompatible", Files: map[string]string{
 		"cmd/protoc-gen-old/main.go": "package main\n\nimport (\n\t\"example.com/dep\"\n\t\"example.com/old/lib\"\n)\n\nfunc main() { println(dep.Name, lib.Name) }\n",

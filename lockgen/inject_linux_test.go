@@ -22,6 +22,7 @@ import (
 // command then does its work, and what the cache has is whole.
 func TestInjectedFaults(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "each row is a process under strace")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // bumped is the text of a lock in which one plugin has another version: what
@@ -114,6 +115,7 @@ func TestMergeByGit(t *testing.T) {
 // stays one.
 func TestMergeDriver(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts git many times")
 	p := five(t)
 	good := p.read("plugins.lock.toml")
 	versions := ownVersions(t, p)
@@ -228,6 +230,7 @@ func TestMergeDriver(t *testing.T) {
 // whichever goes first, and the merged lock is the one that lockgen makes.
 func TestMergeProtos(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts git many times")
 	p := newPlace(t)
 	self, err := os.Executable()
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/remote/oci"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // newMirrored is a place with something to mirror: node and protoc (pip), and
@@ -343,6 +344,7 @@ func before(t *testing.T, host string, decide func(w http.ResponseWriter, r *htt
 // TestMirrorKilled: the registry dies at every request in turn; after it came
 // back the same command completes what was begun, and nothing is wrong.
 func TestMirrorKilled(t *testing.T) {
+	testenv.OnlyFull(t, "it waits for disks and processes; TestInjectedFaults has the usual way")
 	p := newMirrored(t)
 	p.docker()
 	requests := -1
@@ -451,6 +453,7 @@ func TestMirrorRefused(t *testing.T) {
 // machine without cargo takes it from the mirror.
 func TestMirrorCargo(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts cargo many times; TestCargo and the conformance suite have the usual way")
 	p, _ := newCargoPlace(t)
 	host := fake.Host(t)
 	p.server.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Files: map[string]string{"src/main.rs": "fn main() { println!(\"acme\"); }\n"}})
@@ -515,6 +518,7 @@ func TestMirrorCargo(t *testing.T) {
 // a machine without a Go, or that may run none, takes it; Go itself is not a folder.
 func TestMirrorGo(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts Go many times; TestGo, TestAddGo and the conformance suite have the usual way")
 	p, version := newGoPlace(t)
 	p.goManifest("go = \"" + version + "\"\n" + plug("protoc-gen-plug", ""))
 	p.ok("update")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // monorepo is the package.json of a user whose project is for pnpm alone.
@@ -39,6 +40,7 @@ func guard(s *fake.Server, authorization string, paths ...string) {
 // that npm itself refuses: the registry of a scope and the credential for it, for
 // documents and for tarballs, and for no other host.
 func TestNPMConfiguration(t *testing.T) {
+	testenv.OnlyFull(t, "it starts npm many times; TestUpdate and the conformance suite have the usual way")
 	needNPM(t)
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("me:s3cret"))
 	t.Parallel()

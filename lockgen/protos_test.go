@@ -328,6 +328,7 @@ func TestProtosKinds(t *testing.T) {
 // what it depends on is not downloaded.
 func TestProtosOfCrate(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts cargo many times; TestCargo and the conformance suite have the usual way")
 	p, _ := newCargoPlace(t)
 	fetch := fetchProgram(t)
 	files := map[string]string{"proto/acme/v1/a.proto": proto("google/protobuf/empty.proto"), "build.rs": mainFile, "src/main.rs": mainFile}

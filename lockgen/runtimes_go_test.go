@@ -84,6 +84,7 @@ func (p *place) publishGoRuntimes() {
 // TestRuntimesGo: the runtimes of Go are chosen to fit the plugins, with the modules that
 // their packages are in, and what each package consists of.
 func TestRuntimesGo(t *testing.T) {
+	testenv.OnlyFull(t, "it starts Go many times; TestGo, TestAddGo and the conformance suite have the usual way")
 	p, _ := newGoPlace(t)
 	p.publishGoRuntimes()
 	p.goRuntimes("1.36.6", `"protobuf", "grpc"`)

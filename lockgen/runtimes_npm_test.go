@@ -93,6 +93,7 @@ func (p *place) folderOfTypeScript() map[string]string {
 // other, and follow the plugins.
 func TestRuntimesNPM(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts npm many times; TestUpdate and the conformance suite have the usual way")
 	needNPM(t)
 	p := newPlace(t)
 	p.publishTypeScript()
@@ -164,6 +165,7 @@ func TestRuntimesNPM(t *testing.T) {
 // version.
 func TestRuntimesNPMFit(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts npm many times; TestUpdate and the conformance suite have the usual way")
 	needNPM(t)
 	for _, tt := range []struct {
 		plugins  map[string]string

@@ -8,6 +8,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // rustRuntimes writes a manifest with protoc, and plugins that are files here, and a
@@ -82,6 +83,7 @@ func (p *place) publishRustRuntimes() {
 // that they need on each platform, and how each is compiled.
 func TestRuntimesRust(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts cargo many times; TestCargo and the conformance suite have the usual way")
 	p, _ := newCargoPlace(t)
 	p.publishRustRuntimes()
 	p.rustRuntimes("0.5.0", `"prost", "tonic"`)
@@ -193,6 +195,7 @@ func (p *place) addsCrate(text string) {
 // TestRuntimesRustRefused: what does not fit the plugins or cannot be compiled is not locked.
 func TestRuntimesRustRefused(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts cargo many times; TestCargo and the conformance suite have the usual way")
 	p, _ := newCargoPlace(t)
 	p.publishRustRuntimes()
 	for _, tt := range []struct {

@@ -255,6 +255,7 @@ func TestRuntimesRefused(t *testing.T) {
 // they bring.
 func TestRuntimesMirrored(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts npm many times; TestUpdate and the conformance suite have the usual way")
 	needPip(t)
 	p := newPlace(t)
 	p.publishRuntimes()

@@ -24,6 +24,7 @@ var diskCalls = []string{
 // on another disk and say nothing else, also where two of them wait for each other.
 func TestSlowDisk(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "each row is a process under strace")
 	strace, err := testenv.Find("strace", "-V")
 	if err != nil {
 		t.Skipf("skipped: no strace that runs: %v", err)

@@ -113,6 +113,7 @@ func (c *crowd) whole(round int, cache string) bool {
 // is locked, and each file is downloaded once.
 func TestTogether(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts many processes")
 	processes, rounds := testenv.Count(6, 32), testenv.Count(1, 50)
 	c := newCrowd(t, testenv.Count(4, 20))
 	tried, held := 0, 0
@@ -153,6 +154,7 @@ func TestTogether(t *testing.T) {
 // whole. Every second round begins with a cache that nobody used for days.
 func TestTogetherMixed(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts many processes")
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -176,6 +176,7 @@ func secondReading(t testing.TB, f *os.File, o Options) []File {
 // TestSeen of package catalog leaves the newest versions of all plugins. All are
 // taken, and read as the standard library reads them.
 func TestArchivesOfThisMachine(t *testing.T) {
+	testenv.Real(t, "it starts other programs for archives")
 	home, err1 := os.UserHomeDir()
 	cache, err2 := os.UserCacheDir()
 	modules, err3 := exec.Command("go", "env", "GOMODCACHE").Output()

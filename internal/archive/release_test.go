@@ -387,6 +387,7 @@ func TestFormats(t *testing.T) {
 // are there, in one part and in several.
 func TestRealCompressors(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts other programs for archives")
 	tarball := tarOf(tarHdr{name: "bin/tool", mode: "0000755", body: string(noise(120<<10)) + strings.Repeat("the same again, ", 1<<14)}, file("a"))
 	want, err := Unpack(t.Context(), tempArchive(t, gz(tarball)), "", Options{Format: "tar.gz"})
 	if err != nil {

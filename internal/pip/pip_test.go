@@ -177,6 +177,7 @@ func TestParseConfigList(t *testing.T) {
 
 // TestReport: the wheels of a closure for each platform, whatever a person has set.
 func TestReport(t *testing.T) {
+	testenv.OnlyFull(t, "it starts pip for each form of a requirement; TestIndex has the usual way")
 	p := realPip(t)
 	home := cleanPipEnv(t)
 	s := fake.New(t)

@@ -13,6 +13,7 @@ import (
 // TestSameAnswer: pip resolves once for all targets of which the answer is the same,
 // and each has the closure that it has when it is asked for alone.
 func TestSameAnswer(t *testing.T) {
+	testenv.OnlyFull(t, "it starts pip for each form of a requirement; TestIndex has the usual way")
 	cleanPipEnv(t)
 	p := warmPip(t)
 	s := fake.New(t)
