@@ -76,6 +76,7 @@ func TestCacheVerify(t *testing.T) {
 		w.fails(2, []string{"fetch: hint: ", "verify"}, args...)
 	}
 	w.fails(2, []string{"--cache-dir: ~/c begins with ~"}, "stats", "--cache-dir=~/c")
+	w.fails(2, []string{"--cache-dir has an empty path"}, "stats", "--cache-dir=")
 	w.fails(2, []string{"is not a cache of buck2-protobuf", "plugins.lock.toml"}, "cache", "verify", "--cache-dir", w.dir)
 	w.fails(2, []string{"is not a cache of buck2-protobuf", "nothing in it was changed"}, "cache", "clear", "--cache-dir", w.dir)
 }

@@ -224,7 +224,7 @@ func (a *app) programs(ctx context.Context, l *lock.Lock, specs []string, platfo
 	var entries []*lock.Entry
 	seen := map[string]*lock.Entry{} // by command
 	for _, spec := range specs {
-		name, version, v, err := l.Find(spec)
+		name, version, v, err := a.find(l, spec)
 		if err != nil {
 			return nil, err
 		}

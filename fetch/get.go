@@ -79,7 +79,7 @@ func (a *app) locate(ctx context.Context, spec string) (*install.Program, error)
 	if err := a.readManifest(lockPath); err != nil {
 		return nil, err
 	}
-	name, version, _, err := l.Find(spec)
+	name, version, _, err := a.find(l, spec)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +91,15 @@ func (a *app) locate(ctx context.Context, spec string) (*install.Program, error)
 	a.told(ctx, e)
 	w.save(before, p, install.Folders(e, platform), depends)
 	return p, nil
+}
+
+// find is [lock.Lock.Find], and knows bundles.
+func (a *app) find(l *lock.Lock, spec string) (name, version string, v *lock.Version, err error) {
+	name, version, v, err = l.Find(spec)
+	if _, ok := a.bundles[spec]; ok && err != nil {
+		err = fault.Errorf(fault.Usage, "run: fetch bundle "+spec+"; or, for PATH: fetch env --bundle "+spec, "%s is a bundle, not a plugin", spec)
+	}
+	return name, version, v, err
 }
 
 // hostPlatform is [lock.Host] with an error for unsupported machines.

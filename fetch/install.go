@@ -157,7 +157,7 @@ func vacant(out string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return err
+		return fault.Errorf(fault.Machine, "name a new folder", "%w; it was not touched", err)
 	case len(entries) > 0:
 		return fault.Errorf(fault.Machine, "name a new folder, or remove this one yourself",
 			"%s is not empty; nothing in it was touched", out)

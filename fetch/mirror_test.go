@@ -301,6 +301,7 @@ func TestBundle(t *testing.T) {
 	}
 	w.fails(2, []string{"bundle clash: bare 3.0.0 and twin 1.0.0 both have an executable called bare"}, "bundle", "clash")
 	w.fails(2, []string{`no bundle "al"`, "did you mean all?"}, "bundle", "al")
+	w.fails(2, []string{"all is a bundle, not a plugin", "fetch bundle all"}, "get", "all")
 	w.fails(2, []string{"bundle takes one bundle"}, "bundle")
 }
 

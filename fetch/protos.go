@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -255,11 +253,8 @@ func (a *app) protoc(l *lock.Lock, platform string) *lock.Entry {
 // nobody changed.
 func replaceable(ctx context.Context, out string) error {
 	stamp, err := os.ReadFile(filepath.Join(out, protosStamp))
-	if errors.Is(err, fs.ErrNotExist) {
-		return vacant(out)
-	}
 	if err != nil {
-		return err
+		return vacant(out)
 	}
 	if tree, err := folderTree(ctx, out); err != nil || tree != strings.TrimSpace(string(stamp)) {
 		return fault.Errorf(fault.Machine, "give another folder with --out, or remove this one yourself", "something in %s was changed since fetch protos made it; nothing in it was touched", out)

@@ -60,6 +60,7 @@ func TestProtosDamaged(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "protos")
 	w.must("protos", "--out", out)
+	w.fails(7, []string{"it was not touched", "hint: name a new folder"}, "protos", "--out", filepath.Join(w.dir, "plugins.lock.toml"))
 
 	cached := filepath.Join(w.cache, "trees", tree)
 	if err := os.WriteFile(filepath.Join(cached, "acme", "x.proto"), []byte("syntax = \"proto2\";\n"), 0o644); err != nil {

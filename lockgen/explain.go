@@ -13,6 +13,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/closure"
 	"github.com/birbparty/buck2-protobuf/lockgen/explain"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
@@ -128,7 +129,7 @@ func unknownPlugin(m *manifest.Manifest, l *lock.Lock, spec string) error {
 	name, _, _ := lock.CutSpec(spec)
 	names := slices.Sorted(maps.Keys(m.Plugins))
 	if p := m.Plugins[name]; p != nil {
-		return fault.Errorf(fault.Usage, "run: lockgen add "+spec, "%s asks for %s %s, not for %s, which is not locked either", m.Name, name, strings.Join(p.Versions, " and "), spec)
+		return fault.Errorf(fault.Usage, syntax.AddHint(spec), "%s asks for %s %s, not for %s, which is not locked either", m.Name, name, strings.Join(p.Versions, " and "), spec)
 	}
 	if versions := l.Plugins[name]; versions != nil {
 		return fault.Errorf(fault.Usage, "run: lockgen list", "%s is neither asked for nor locked", spec)
@@ -136,6 +137,6 @@ func unknownPlugin(m *manifest.Manifest, l *lock.Lock, spec string) error {
 	if err := catalog.Builtin().Refused(name); err != nil {
 		return err
 	}
-	hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
+	hint := fault.DidYouMean(name, names, syntax.AddHint(spec))
 	return fault.Errorf(fault.Usage, hint, "%s does not ask for a plugin %q; it asks for %s", m.Name, name, strings.Join(names, ", "))
 }

@@ -61,8 +61,8 @@ lockgen help policy            read a page of the manual`,
 		{"run", "fetch run NAME"}, {"get", "fetch get NAME"}, {"env", "fetch env"}, {"bundle", "fetch bundle NAME"},
 	},
 	Flags: func(f *pflag.FlagSet, p *program) {
-		f.Var((*filePath)(&p.manifestGiven), "manifest", "read `FILE` instead of plugins.toml here or in a folder above")
-		f.Var((*filePath)(&p.lockGiven), "lock", "use `FILE` instead of plugins.lock.toml beside the manifest")
+		f.StringVar(&p.manifestGiven, "manifest", "", "read `FILE` instead of plugins.toml here or in a folder above")
+		f.StringVar(&p.lockGiven, "lock", "", "use `FILE` instead of plugins.lock.toml beside the manifest")
 		f.BoolVar(&p.offline, "offline", false, "do not use the network")
 	},
 	Notes: `environment:

@@ -25,7 +25,7 @@ another lock. The same files and answers give the same bytes.`,
 lockgen report --html report.html --outdated --since main`,
 	Run: runReport,
 	Flags: func(f *pflag.FlagSet, p *program) {
-		f.Var((*filePath)(&p.output), "html", "write `FILE`; - is standard output")
+		f.StringVar(&p.output, "html", "", "write `FILE`; - is standard output")
 		dryOutputFlag(f, p)
 		f.BoolVar(&p.outdated, "outdated", false, "ask the sources for ages and newer versions")
 		f.StringVar(&p.since, "since", "", "show what changed since `REV`, or against another lock")

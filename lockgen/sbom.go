@@ -31,7 +31,7 @@ lockgen sbom --format spdx --output plugins.spdx.json`,
 	Run: runSBOM,
 	Flags: func(f *pflag.FlagSet, p *program) {
 		cli.Choice(f, &p.format, "format", "cyclonedx", "`FORMAT` is cyclonedx (the default) or spdx", "cyclonedx", "spdx")
-		f.Var((*filePath)(&p.output), "output", "write `FILE` instead of standard output")
+		f.StringVar(&p.output, "output", "", "write `FILE` instead of standard output")
 		dryOutputFlag(f, p)
 	},
 }
@@ -98,7 +98,7 @@ func (p *program) deliver(text []byte) error {
 	for _, name := range []string{p.manifest, p.lock} {
 		if a, err := filepath.Abs(files.Followed(name)); err == nil && name != "" {
 			if b, err := filepath.Abs(files.Followed(p.output)); err == nil && a == b {
-				return fault.Errorf(fault.Usage, "choose another file", "--output %s would replace %s", p.output, name)
+				return fault.Errorf(fault.Usage, "choose another file", "the output %s would replace %s", p.output, name)
 			}
 		}
 	}

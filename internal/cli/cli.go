@@ -191,14 +191,16 @@ func (p *Program[T]) parse(u *ui.UI, t *T, args []string) (call[T], error) {
 	if err != nil {
 		return c, p.badFlag(c.verb, f, t, err)
 	}
-	return c, expanded(f)
+	return c, p.paths(c.verb, f)
 }
 
-// expanded refuses paths that a shell should have completed.
-func expanded(f *pflag.FlagSet) (err error) {
+// paths refuses an empty path, and one that a shell should have completed.
+func (p *Program[T]) paths(v *Verb[T], f *pflag.FlagSet) (err error) {
 	f.Visit(func(flag *pflag.Flag) {
 		if value, _ := pflag.UnquoteUsage(flag); slices.Contains([]string{"DIR", "FILE", "PYTHON"}, value) && err == nil {
-			err = syntax.Expanded("--"+flag.Name, "", flag.Value.String())
+			if err = syntax.Expanded("--"+flag.Name, "", flag.Value.String()); flag.Value.String() == "" {
+				err = fault.Errorf(fault.Usage, p.moreHelp(v), "--%s has an empty path", flag.Name)
+			}
 		}
 	})
 	return err

@@ -12,6 +12,9 @@ import (
 func Nearest(word string, candidates []string) string {
 	best, distance, length := "", 3, utf8.RuneCountInString(word)
 	for _, c := range candidates {
+		if strings.EqualFold(word, c) {
+			return c
+		}
 		if longer := utf8.RuneCountInString(c) - length; longer >= distance || -longer >= distance { // no closer than that
 			continue
 		}

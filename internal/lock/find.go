@@ -26,7 +26,7 @@ func Find(dir string) (string, error) {
 func FindAbove(dir, name string) (string, error) {
 	full, err := filepath.Abs(dir)
 	if err != nil {
-		return "", err
+		return "", fault.Errorf(fault.Machine, "change to a folder that exists", "the working folder: %v", err)
 	}
 	for {
 		candidate := filepath.Join(dir, name)

@@ -151,7 +151,7 @@ func (c Cell) Locked() bool { return c.Binary != "" || c.Tree != "" }
 func Read(name string) (*Lock, []byte, error) {
 	data, err := ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fault.Missingf(fault.Lock, "run: lockgen update", "%s does not exist", name)
+		err = fault.Missingf(fault.Lock, "run: lockgen update", "%s does not exist", name)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -165,8 +165,7 @@ func ReadFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
+	} else if !info.Mode().IsRegular() {
 		return nil, fault.Errorf(fault.Machine, "give the path of a file", "%s is not a regular file", name)
 	}
 	if info.Size() > MaxSize {
@@ -238,17 +237,19 @@ func shell(name string) string {
 func checkSchema(name, text string) error {
 	hint := restore(name)
 	var head struct {
-		Schema *int64 `toml:"schema"`
+		Schema    *int64 `toml:"schema"`
+		Platforms any    `toml:"platforms"` // of a manifest
 	}
 	_, err := toml.Decode(text, &head)
 	switch {
 	case err != nil:
 		return fault.Errorf(fault.Lock, hint, "%s: %w", name, describe(err))
+	case head.Schema == nil && head.Platforms != nil:
+		return fault.Errorf(fault.Usage, "give the path of a lock", "%s is a manifest, not a lock", name)
 	case head.Schema == nil:
 		return fault.Errorf(fault.Lock, hint, "%s has no schema, expected schema = %d", name, Schema)
 	case *head.Schema > Schema:
-		return fault.Errorf(fault.Lock, "install the lockgen and fetch that wrote it",
-			"%s has schema %d, but this program only reads up to %d", name, *head.Schema, Schema)
+		return fault.Errorf(fault.Lock, "install the lockgen and fetch that wrote it", "%s has schema %d, but this program only reads up to %d", name, *head.Schema, Schema)
 	case *head.Schema < 1:
 		return fault.Errorf(fault.Lock, hint, "%s has schema %d, expected %d", name, *head.Schema, Schema)
 	}
@@ -562,8 +563,7 @@ func (l *Lock) Find(spec string) (name, version string, v *Version, err error) {
 		return "", "", nil, fault.Errorf(fault.Usage, "write NAME or NAME@VERSION", "%q does not name a plugin; the lock has %s", spec, strings.Join(names, ", "))
 	}
 	if len(versions) == 0 {
-		hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
-		return "", "", nil, fault.Errorf(fault.Usage, hint,
+		return "", "", nil, fault.Errorf(fault.Usage, fault.DidYouMean(name, names, syntax.AddHint(spec)),
 			"plugin %q is not locked; the lock has %s", name, strings.Join(names, ", "))
 	}
 	sorted := slices.SortedFunc(maps.Keys(versions), CompareVersions)

@@ -385,6 +385,7 @@ func TestFind(t *testing.T) {
 		{"node@9.1.0", "node 9.1.0", "", ""},
 		{"node@9.9.9", "", "node 9.9.9 is not locked; the lock has 9.1.0, 24.19.0", "run: lockgen add node@9.9.9"},
 		{"ts-porto", "", "plugin \"ts-porto\" is not locked", "did you mean ts-proto?"},
+		{"ts\nproto", "", "is not locked", "write the name of one of them"},
 		{"", "", "\"\" does not name a plugin; the lock has ", "NAME@VERSION"},
 		{"@", "", "does not name a plugin", "NAME@VERSION"},
 		{"@9.1.0", "", "does not name a plugin", "NAME@VERSION"},
@@ -401,6 +402,17 @@ func TestFind(t *testing.T) {
 		if got := name + " " + version; got != tt.want || v != l.Plugins[name][version] {
 			t.Errorf("%q: got %s, want %s", tt.spec, got, tt.want)
 		}
+	}
+}
+
+func TestFindNowhere(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Remove(dir); err != nil {
+		t.Skipf("the system keeps the working folder: %v", err)
+	}
+	if _, err := Find("."); fault.Of(err) != fault.Machine || !strings.Contains(err.Error(), "the working folder") {
+		t.Errorf("got %v", err)
 	}
 }
 

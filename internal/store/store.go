@@ -84,6 +84,9 @@ func Open(dir string) (*Store, error) {
 		if err != nil {
 			return nil, fault.Errorf(fault.Machine, hint, "no folder for the cache: %w", err)
 		}
+		if !filepath.IsAbs(base) {
+			return nil, fault.Errorf(fault.Machine, hint, "no folder for the cache: %s is relative, since HOME is", base)
+		}
 		dir = filepath.Join(base, "buck2-protobuf")
 	}
 	if err := syntax.Expanded("the folder of the cache ("+EnvDir+")", "", dir); err != nil {

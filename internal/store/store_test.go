@@ -137,6 +137,10 @@ func TestOpen(t *testing.T) {
 		if _, err := Open(""); fault.Of(err) != fault.Machine || !strings.Contains(fault.Hint(err), EnvDir) {
 			t.Errorf("no home: %v, hint %q", err, fault.Hint(err))
 		}
+		t.Setenv("HOME", "here")
+		if _, err := Open(""); fault.Of(err) != fault.Machine || !strings.Contains(fault.Hint(err), EnvDir) {
+			t.Errorf("a relative home: %v, hint %q", err, fault.Hint(err))
+		}
 	}
 	for _, d := range []Digest{{}, {"../../etc/passwd", 1}, {digestOf("x").SHA256, 0}} {
 		if _, err := s.Blob(context.Background(), d); fault.Of(err) != fault.Internal {

@@ -4,9 +4,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 )
+
+// AddHint is the hint for a plugin that is not there.
+func AddHint(spec string) string {
+	if spec == "" || strings.ContainsFunc(spec, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) || strings.HasSuffix(spec, "@") {
+		return "write the name of one of them"
+	}
+	return "run: lockgen add " + spec
+}
 
 // Expanded refuses a path that begins with what a shell would have replaced: ~,
 // a variable such as $HOME or ${HOME}, or %LOCALAPPDATA%. Shells leave it alone in

@@ -10,6 +10,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/lockgen/edit"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/resolve"
@@ -33,7 +34,7 @@ func (r *Run) Upgrade(ctx context.Context, args []string, latest bool) error {
 			switch {
 			case entry == nil:
 				names := slices.Sorted(maps.Keys(m.Plugins))
-				return nil, fault.Errorf(fault.Usage, fault.DidYouMean(name, names, "run: lockgen add "+name), "%s does not ask for a plugin %q; it asks for %s", m.Name, name, strings.Join(names, ", "))
+				return nil, fault.Errorf(fault.Usage, fault.DidYouMean(name, names, syntax.AddHint(name)), "%s does not ask for a plugin %q; it asks for %s", m.Name, name, strings.Join(names, ", "))
 			case given && !slices.Contains(entry.Versions, version):
 				return nil, fault.Errorf(fault.Usage, "choose one of them, or run: lockgen update "+spec, "%s asks for %s %s, not %s", m.At("plugins", name), name, strings.Join(entry.Versions, " and "), version)
 			case !given && len(entry.Versions) > 1:

@@ -281,7 +281,11 @@ func beside(name string, text []byte) (temp string, err error) {
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), tempName)
 	if err != nil {
-		return "", fault.Errorf(fault.Machine, "make the folder writable", "writing %s: %w", name, err)
+		hint := "make the folder writable"
+		if errors.Is(err, fs.ErrNotExist) {
+			hint = "make the folder " + filepath.Dir(name)
+		}
+		return "", fault.Errorf(fault.Machine, hint, "writing %s: %w", name, err)
 	}
 	_, err = f.Write(text)
 	if err == nil {

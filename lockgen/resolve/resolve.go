@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/plain"
+	"github.com/birbparty/buck2-protobuf/internal/syntax"
 	"github.com/birbparty/buck2-protobuf/internal/ui"
 	"github.com/birbparty/buck2-protobuf/lockgen/download"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
@@ -153,7 +154,7 @@ func (u *update) selected(wants []*plan.Want) (map[*plan.Want]bool, error) {
 			}
 		}
 		if len(specs) == 0 {
-			hint := fault.DidYouMean(name, names, "run: lockgen add "+spec)
+			hint := fault.DidYouMean(name, names, syntax.AddHint(spec))
 			return nil, fault.Errorf(fault.Usage, hint, "%s does not ask for a plugin %q; it asks for %s", u.Manifest.Name, name, fault.List(names))
 		}
 		// A person chose one version within a range.
