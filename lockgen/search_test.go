@@ -18,6 +18,8 @@ func TestSearch(t *testing.T) {
 		{"connect", "protoc-gen-connect-es           Connect services for what protoc-gen-es 1 makes\nprotoc-gen-connect-go ", ""},
 		{"grpc rust", "protoc-gen-tonic  gRPC in Rust", ""},
 		{"python", "python                     Python, the runtime of the plugins of Python", ""},
+		{"[", "", "the catalogue has nothing that matches ["},
+		{"原型", "", "the catalogue has nothing that matches 原型"},
 		{"fortran", "", "the catalogue has nothing that matches fortran"},
 		{"grpc-tools", "grpc_tools_node_protoc_ts ", "grpc-tools cannot be locked: its install script downloads a program, and scripts of packages are never run; use grpc-node"},
 		{"googleapis", "protos/googleapis  ", ""},

@@ -35,6 +35,9 @@ var synonyms = map[string]string{
 func wordsOf(text string) []string {
 	text = strings.NewReplacer("c++", "cpp", "c#", "csharp", "objective-c", "objc", "node.js", "nodejs").Replace(strings.ToLower(text))
 	words := strings.FieldsFunc(text, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	if len(words) == 0 {
+		return strings.Fields(text) // which nothing has
+	}
 	left := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w == "protoc" || w == "gen" })
 	if len(left) == 0 {
 		return words
