@@ -69,6 +69,31 @@ func Real(t testing.TB, what string) {
 	}
 }
 
+// linkOrCopy makes a file that is another one, or equal to it where the file system is
+// another one. It is whole as soon as it has its name.
+func linkOrCopy(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(to), "copy-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), to)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
 // Overlap has more tests run at a time than there are processors. TestMain calls it
 // where most tests wait: for a client, a program or a server of theirs. A -parallel on
 // the command line counts.
@@ -151,9 +176,9 @@ func goCache(t testing.TB, dir string) string {
 }
 
 // KeepGoCache gives the build cache dir what [SmallGoCache] has, and SmallGoCache
-// what is new in dir at the end of the test. The files are shared: Go names them by
-// their content. A link to the folder would not do, a cache of ours has folders
-// alone.
+// what is new in dir at the end of the test. The files are shared, or copied to another
+// file system: Go names them by their content. A link to the folder would not do, a
+// cache of ours has folders alone.
 func KeepGoCache(t testing.TB, dir string) {
 	t.Helper()
 	kept := SmallGoCache(t)
@@ -178,10 +203,10 @@ func KeepGoCache(t testing.TB, dir string) {
 				}
 				shared[name] = true
 				own := filepath.Join(to, name)
-				err := os.Link(filepath.Join(from, name), own)
+				err := linkOrCopy(filepath.Join(from, name), own)
 				if errors.Is(err, fs.ErrNotExist) { // its folder, or Go removed it meanwhile
 					_ = os.MkdirAll(filepath.Dir(own), 0o755)
-					err = os.Link(filepath.Join(from, name), own)
+					err = linkOrCopy(filepath.Join(from, name), own)
 				}
 				if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
 					t.Logf("compiled anew where it is not there: %v", err)
