@@ -478,6 +478,7 @@ func TestRefusals(t *testing.T) {
 			if testing.Short() && row%3 > 0 {
 				t.Skip("-short: one row in three")
 			}
+			t.Parallel()
 			w := newWorld(t)
 			w.must("get", "bare") // something good in the cache
 			if tt.spoil != nil {

@@ -46,7 +46,7 @@ const goByFetch = lock.Go + ", by [registries]"
 func tries(kind string) int {
 	switch kind {
 	case lock.HTTP, lock.Maven, lock.OCI:
-		return testenv.Count(64, 4096)
+		return testenv.Brief(8, testenv.Count(64, 4096))
 	case lock.Go:
 		return testenv.Count(6, 512)
 	}
@@ -97,6 +97,14 @@ func (s *served) getBy(a *app) (status int, stdout, stderr string) {
 		out.WriteString(p.Path + "\n")
 	}
 	return ui.New("fetch", &out, &talk).Fail(err), out.String(), talk.String()
+}
+
+// beside runs the test of a kind beside those of others, unless its client reads the
+// environment of this process.
+func beside(t *testing.T, kind string) {
+	if kind != lock.Go && kind != goByFetch && kind != lock.Cargo {
+		t.Parallel()
+	}
 }
 
 // kindsServed makes a world for each kind of source.
@@ -290,7 +298,7 @@ func TestFlippedTree(t *testing.T) {
 			s := prepare(t)
 			s.must("get", s.plugin)
 			s.must("cache", "verify")
-			n := testenv.Count(64, 4096)
+			n := testenv.Brief(8, testenv.Count(64, 4096))
 			if kind == lock.Go { // the folder of Go itself is verified each time
 				n = testenv.Count(6, 512)
 			}
@@ -387,6 +395,7 @@ func TestAnswers(t *testing.T) {
 	}
 	for kind, prepare := range kindsServed() {
 		t.Run(kind, func(t *testing.T) {
+			beside(t, kind)
 			s := prepare(t)
 			tried, held := 0, 0
 			for _, a := range answers {

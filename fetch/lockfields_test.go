@@ -73,9 +73,10 @@ func TestLockFields(t *testing.T) {
 			continue
 		}
 		t.Run(kind, func(t *testing.T) {
-			if testing.Short() && kind != lock.HTTP && kind != lock.NPM {
-				t.Skip("-short: two kinds")
+			if testing.Short() && kind != lock.HTTP {
+				t.Skip("-short: one kind")
 			}
+			beside(t, kind)
 			w := prepare(t)
 			text := string(lock.Print(w.lock))
 			file := filepath.Join(w.dir, lock.FileName)

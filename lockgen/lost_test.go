@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // lossy is standard output that takes nothing.
@@ -76,7 +77,7 @@ func TestLostOutput(t *testing.T) {
 		if command == nil {
 			continue
 		}
-		for _, cause := range []error{syscall.ENOSPC, syscall.EPIPE} {
+		for _, cause := range []error{syscall.ENOSPC, syscall.EPIPE}[:testenv.Brief(1, 2)] {
 			p, args := command()
 			if strings.HasPrefix(name, "__") {
 				args = append([]string{}, args...)

@@ -465,6 +465,7 @@ func TestProtosFetch(t *testing.T) {
 // with it.
 func TestProtosFetchPart(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it runs both programs many times")
 	p, run := newFetchProtos(t)
 	p.write("plugins.toml", p.read("plugins.toml")+"\n[bundles]\nours = [\"protos/acme\"]\n")
 	for i, args := range [][]string{{"protos/acme"}, {"--bundle", "ours"}} {

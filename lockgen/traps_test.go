@@ -17,6 +17,7 @@ import (
 // and locks the same.
 func TestNoForeignCode(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts every client")
 	for _, s := range stands(t) {
 		name := cmp.Or(s.name, s.kind)
 		t.Run(name, func(t *testing.T) {

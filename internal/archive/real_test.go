@@ -291,6 +291,7 @@ func formOf(path string) (o Options, ok bool) {
 // machine that has its sources: nothing escapes, panics or takes long, and the
 // verdict on each known file is the expected one.
 func TestStandardLibraryCorpus(t *testing.T) {
+	testenv.Real(t, "it reads hundreds of megabytes")
 	goroot, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
 		t.Skipf("go is missing: %v", err)
@@ -408,6 +409,7 @@ func TestClosure(t *testing.T) {
 
 // TestMemory unpacks an archive much larger than the memory that it may take.
 func TestMemory(t *testing.T) {
+	testenv.Real(t, "it reads hundreds of megabytes")
 	var b bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&b, gzip.NoCompression)
 	const size = 128 << 20
