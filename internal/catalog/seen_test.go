@@ -175,20 +175,10 @@ func (s *stand) see(t *testing.T, name string) {
 	something := silent[name]
 	for _, file := range corpus {
 		args := []string{"--proto_path=" + s.corpus}
-		generate := func(args []string) (files map[string]string, err error) {
-			out := t.TempDir()
-			for i := range args {
-				args[i] = strings.ReplaceAll(args[i], "OUT", out)
-			}
-			if _, err := s.run(dir, path["protoc"], append(args, file+".proto")...); err != nil {
-				return nil, err
-			}
-			return contents(t, out), nil
-		}
 		before := map[string]string{}
 		if other := beside[name]; other != "" { // protoc runs them in this order
 			args = append(args, "--plugin=protoc-gen-first="+path[other], "--first_out=OUT")
-			if before, err = generate(slices.Clone(args)); err != nil {
+			if before, err = s.generate(t, dir, path["protoc"], args, file); err != nil {
 				failed = append(failed, err.Error())
 				continue
 			}
@@ -201,7 +191,7 @@ func (s *stand) see(t *testing.T, name string) {
 		if len(options) > 0 {
 			args = append(args, "--tried_opt="+strings.Join(options, ","))
 		}
-		after, err := generate(slices.Clone(args))
+		after, err := s.generate(t, dir, path["protoc"], args, file)
 		if err != nil {
 			failed = append(failed, err.Error())
 			continue
@@ -216,6 +206,20 @@ func (s *stand) see(t *testing.T, name string) {
 		t.Fatalf("%s %s generates nothing", name, version)
 	}
 	write(t, name, version, strings.Join(made, " "))
+}
+
+// generate runs protoc on a file of the corpus, with a new folder for OUT in args, and
+// returns what is in it then.
+func (s *stand) generate(t *testing.T, dir, protoc string, args []string, file string) (files map[string]string, err error) {
+	out := t.TempDir()
+	args = slices.Clone(args)
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "OUT", out)
+	}
+	if _, err := s.run(dir, protoc, append(args, file+".proto")...); err != nil {
+		return nil, err
+	}
+	return contents(t, out), nil
 }
 
 // against is the option with which the plugin breaking compares a file of the corpus with
