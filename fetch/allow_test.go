@@ -11,6 +11,7 @@ import (
 // TestAllow: where a manifest is beside the lock, nothing is asked of a host,
 // and nothing downloaded of a package, that its allow does not name.
 func TestAllow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	evil := fake.New(t)
 	host := strings.TrimPrefix(w.registry.URL, "http://")

@@ -38,6 +38,7 @@ func (w *world) age() {
 }
 
 func TestCacheVerify(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if status, stdout, stderr := w.fetch("cache", "verify"); status != 0 || stdout != "" || !strings.Contains(stderr, "read 0 blobs and 0 trees") {
 		t.Errorf("no cache: %d %q %q", status, stdout, stderr)
@@ -82,6 +83,7 @@ func TestCacheVerify(t *testing.T) {
 }
 
 func TestCacheClear(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	tool := w.must("get", "tool")
 	script := w.must("get", "script")

@@ -19,6 +19,7 @@ import (
 )
 
 func TestEnv(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	plugins, err := os.ReadFile(filepath.Join(w.dir, manifest.FileName))
 	if err != nil {

@@ -251,6 +251,7 @@ func sum256(data []byte) string {
 }
 
 func TestGet(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, tt := range []struct{ spec, base, args, says string }{
 		{"tool", "tool", "", "tool \n"},
@@ -288,6 +289,7 @@ func TestGet(t *testing.T) {
 // TestWarm proves that the second call rests on the memory, and that the memory
 // is not believed when anything it rests on has changed.
 func TestWarm(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	path := w.must("get", "tool")
 	memories, err := filepath.Glob(filepath.Join(w.cache, "warm", "*.json"))

@@ -245,6 +245,7 @@ func (s *served) refuses(kind string, i int, bad []byte) bool {
 func TestFlippedDownload(t *testing.T) {
 	for kind, prepare := range kindsServed() {
 		t.Run(kind, func(t *testing.T) {
+			beside(t, kind)
 			s := prepare(t)
 			tried, held := 0, 0
 			flips(s.body, tries(kind), func(i int, bad []byte) {
@@ -266,6 +267,7 @@ func TestFlippedDownload(t *testing.T) {
 func TestFlippedMirror(t *testing.T) {
 	for kind, prepare := range kindsServed() {
 		t.Run(kind, func(t *testing.T) {
+			beside(t, kind)
 			s := prepare(t)
 			dir := s.layout(s.body)
 			s.mirrors("*", "oci-layout:"+dir)
@@ -295,6 +297,7 @@ func TestFlippedTree(t *testing.T) {
 			continue // its folder is that of Go
 		}
 		t.Run(kind, func(t *testing.T) {
+			beside(t, kind)
 			s := prepare(t)
 			s.must("get", s.plugin)
 			s.must("cache", "verify")

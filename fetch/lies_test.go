@@ -26,6 +26,7 @@ func TestLies(t *testing.T) {
 			if kind != lock.HTTP && kind != lock.Maven && kind != lock.OCI {
 				testenv.OnlyFull(t, "a client starts for each; some are tried with http, maven and oci")
 			}
+			beside(t, kind)
 			s := prepare(t)
 			s.server.Forget()
 			get := func() (int, string, string) {

@@ -59,6 +59,7 @@ func (w *world) layout(bodies ...[]byte) string {
 // TestMirrorOrder: mirrors are asked in their order, then the origin, and the
 // first that has the bytes serves them.
 func TestMirrorOrder(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	o := fake.NewOCI(t, "")
 	first, second := fake.New(t), fake.New(t)
@@ -196,6 +197,7 @@ func TestMirrorLies(t *testing.T) {
 
 // TestMirrorOffline: a folder needs no connection.
 func TestMirrorOffline(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.mirrors("*", "oci-layout:../vendor", "*", "oci://127.0.0.1:1/acme/plugins")
 	w.fails(4, []string{"offline", "not in the cache", "bare-linux"}, "get", "bare", "--offline")
@@ -254,6 +256,7 @@ func (w *world) entry(name, version string) string {
 
 // TestInstallMirrors is what a Buck2 action does with mirrors.
 func TestInstallMirrors(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	honest := []byte("#!/bin/sh\necho bare\n")
 	list := filepath.Join(t.TempDir(), "mirrors.json")

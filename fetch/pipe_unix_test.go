@@ -12,6 +12,7 @@ import (
 // TestPipeInCache: a pipe in the place of what fetch remembers does not make it
 // wait for ever; it is a miss, and replaced.
 func TestPipeInCache(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	if status, _, stderr := w.fetch("get", "tool"); status != 0 {
 		t.Fatal(stderr)

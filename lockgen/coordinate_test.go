@@ -339,6 +339,7 @@ func TestAddPlaceURLOfRelease(t *testing.T) {
 
 // TestAddPlaceOCI: the version is in the tag.
 func TestAddPlaceOCI(t *testing.T) {
+	t.Parallel()
 	p, o := newRegistry(t, "")
 	p.manifest("")
 	p.now = time.Now()

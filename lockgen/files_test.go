@@ -13,6 +13,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 	"github.com/birbparty/buck2-protobuf/lockgen/change"
 	"github.com/birbparty/buck2-protobuf/lockgen/files"
 	"github.com/birbparty/buck2-protobuf/lockgen/project"
@@ -293,6 +294,7 @@ func TestAttributes(t *testing.T) {
 // and the hint of lockgen check hints it for good.
 func TestCRLF(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts git many times")
 	p := slow(t, func(string) {})
 	p.git("init", "--quiet", "--initial-branch", "main")
 	p.commit("one")

@@ -69,6 +69,7 @@ func ownVersions(t *testing.T, p *place) map[string]string {
 // not neighbours.
 func TestMergeByGit(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it starts git many times")
 	p := five(t)
 	versions := ownVersions(t, p)
 	good := p.read("plugins.lock.toml")

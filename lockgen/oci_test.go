@@ -77,6 +77,7 @@ const file = "application/octet-stream"
 
 // TestOCI locks each shape that publishers use, with and without a token.
 func TestOCI(t *testing.T) {
+	t.Parallel()
 	for _, user := range []string{"", "me:secret"} {
 		for _, tt := range []struct {
 			what, source, lines string
@@ -155,6 +156,7 @@ func TestOCIZstdAndMirror(t *testing.T) {
 // TestOCIFails: what a registry or its content may lack or lie about, by the
 // numbers of the list of bad inputs.
 func TestOCIFails(t *testing.T) {
+	t.Parallel()
 	const source = "oci://HOST/acme/tool:v{version}"
 	one := func(o *fake.OCI) fake.Desc { return o.Blob(file, "", []byte(linuxARM)) }
 	manifest := func(o *fake.OCI, layers ...fake.Desc) map[string]any {
@@ -360,6 +362,7 @@ func (h header) Write(p []byte) (int, error) {
 // TestOCISHA512: a registry that names its content by SHA-512 in the header says
 // nothing that is locked; what it says is compared, and the manifest is hashed.
 func TestOCISHA512(t *testing.T) {
+	t.Parallel()
 	p, o := newRegistry(t, "")
 	d := o.Manifest("v1.2.0", o.Blob(file, "tool", []byte(linuxARM)))
 	for _, ref := range []string{"v1.2.0", d["digest"].(string)} {
@@ -384,6 +387,7 @@ func TestOCISHA512(t *testing.T) {
 
 // TestOCITagMoved: 77, another digest under a locked tag is an alarm.
 func TestOCITagMoved(t *testing.T) {
+	t.Parallel()
 	p, o := newRegistry(t, "")
 	o.Manifest("v1.2.0", o.Blob(file, "tool", []byte(linuxARM)))
 	p.oci(`"linux-aarch64"`, "oci://"+o.Host+"/acme/tool:v{version}", "")
@@ -403,6 +407,7 @@ func TestOCITagMoved(t *testing.T) {
 
 // TestOCIOptional: a platform without a tag, a manifest or a file.
 func TestOCIOptional(t *testing.T) {
+	t.Parallel()
 	for tag, want := range map[string]string{
 		"{version}-{os}": "the registry has no tag for it",
 		"index":          "the index has no manifest for it",
@@ -422,6 +427,7 @@ func TestOCIOptional(t *testing.T) {
 
 // TestOCICredentials: 83 and 84.
 func TestOCICredentials(t *testing.T) {
+	t.Parallel()
 	const canary = "s3cr3t-canary"
 	helper := t.TempDir()
 	for name, script := range map[string]string{

@@ -411,6 +411,7 @@ func newFetchProtos(t *testing.T) (*place, func(args ...string) (out string, sta
 // a mirror alone, and touches nothing that a person changed.
 func TestProtosFetch(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it runs both programs many times")
 	p, run := newFetchProtos(t)
 	p.server.Forget()
 	if out, status := run("protos", "--dry-run", "acme"); status != 0 || !strings.HasSuffix(out, "fetch: would create protos with acme 1.0.0, base 1.0.0; nothing was written\n") || p.server.Count("") != 0 {

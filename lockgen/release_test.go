@@ -116,6 +116,7 @@ platforms.windows-x86_64.asset = "tool-{version}-{os}-{arch}{exe}"
 
 // TestReleaseEvidence is about checksum files and GitHub's own digests.
 func TestReleaseEvidence(t *testing.T) {
+	t.Parallel()
 	arm := []byte(linuxARM)
 	sum := hexSum(arm)
 	other := hexSum([]byte("other"))

@@ -47,6 +47,7 @@ func TestAgeOfCrates(t *testing.T) {
 
 // TestPublisherTimes: what [policy] lets count, where there is no other clock.
 func TestPublisherTimes(t *testing.T) {
+	t.Parallel()
 	p, o := newRegistry(t, "")
 	for _, version := range []string{"1.0.0", "1.1.0", "1.2.0"} {
 		l := o.Blob(fake.OCILayer, "", toolTar(linuxARM+version))

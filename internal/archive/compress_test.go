@@ -150,7 +150,7 @@ func TestHostileXZ(t *testing.T) {
 		{"dictionary of 4 GiB", xzBlocks(1, 40, 0x21), "asks for a dictionary of 4294967295 bytes, more than 67108864"},
 		{"dictionary of 96 MiB", xzBlocks(1, 29, 0x21), "asks for a dictionary of 100663296 bytes, more than 67108864"},
 		{"dictionary out of range", xzBlocks(1, 41, 0x21), "is damaged"},
-		{"many dictionaries", xzBlocks(100_000, 28, 0x21), "the archive has no files"},
+		{"many dictionaries", xzBlocks(testenv.Brief(1000, 100_000), 28, 0x21), "the archive has no files"},
 		{"x86 filter", xzBlocks(1, 10, 0x04), "filter other than LZMA2"},
 		{"no block", xzBlocks(0, 0, 0x21), "the archive has no files"},
 		{"huge index", xzBlocks(600_000, 0, 0x21), "xz: its index has"},
