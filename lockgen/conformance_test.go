@@ -25,6 +25,7 @@ import (
 // stand and nothing else. What a kind cannot have is skipped with its reason.
 func TestConformance(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "a source of each kind, most with a client")
 	cases := slices.Concat(lockCases(), documentCases(), artifactCases(), versionCases())
 	names := map[string]bool{}
 	for _, c := range cases {

@@ -108,6 +108,7 @@ func contained(t *testing.T, page string) []element {
 
 func TestReport(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "it makes many pages")
 	p := own(t)
 	if out, talk := p.ok("report", "--html", p.path("r.html")); out != "" || !strings.Contains(talk, "wrote ") {
 		t.Error(out, talk)
