@@ -2,24 +2,15 @@ package examples_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/rogpeppe/go-internal/lockedfile"
 
 	"github.com/birbparty/buck2-protobuf/internal/bucktest"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
-
-// buildGrid is the remote cache of the test, a package for the Python of this machine.
-const buildGrid = "buildgrid==0.4.4"
 
 // With a remote cache, the configuration of examples/remote in one checkout
 // leaves nothing to run in a second one at another path: neither the generating
@@ -113,7 +104,7 @@ func expectCached(t *testing.T, p *bucktest.Project, categories ...string) {
 // cacheConfig is the configuration of examples/remote for a cache that is started for the test.
 func cacheConfig(t *testing.T) string {
 	t.Helper()
-	address := remoteCache(t)
+	address := startGrid(t).address
 	data := read(t, filepath.Join(bucktest.Root(t), "examples", "remote", "bazel-remote.buckconfig"))
 	config := strings.ReplaceAll(data, "localhost:9092", address)
 	if strings.Count(config, address) != 3 {
@@ -173,85 +164,4 @@ func executors(t *testing.T, p *bucktest.Project) map[string]map[string]int {
 		counts[category][entry.Reproducer.Executor]++
 	}
 	return counts
-}
-
-// remoteCache starts a server of the Remote Execution API's cache on loopback
-// and returns its address. It stops with the test.
-func remoteCache(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	venv := filepath.Join(cache, "buck2-protobuf-test", strings.ReplaceAll(buildGrid, "==", "-"))
-	if err := os.MkdirAll(filepath.Dir(venv), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	unlock, err := lockedfile.MutexAt(venv + ".lock").Lock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := filepath.Join(venv, "bin", "bgd")
-	if _, err := os.Stat(server); err != nil {
-		for _, args := range [][]string{{"python3", "-m", "venv", venv}, {filepath.Join(venv, "bin", "pip"), "install", "--quiet", "--only-binary", ":all:", buildGrid}} {
-			if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-				unlock()
-				t.Skipf("no %s here: %v\n%s", buildGrid, err, out)
-			}
-		}
-	}
-	unlock()
-
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
-	config := filepath.Join(t.TempDir(), "server.yml")
-	text := fmt.Sprintf(`server:
-  - !channel
-    address: %s
-    insecure-mode: true
-instances:
-  - name: ''
-    storages: [!lru-storage &cas {size: 4gb}]
-    caches: [!lru-action-cache &results {storage: *cas, max-cached-refs: 4096, allow-updates: true}]
-    services: [!cas {storage: *cas}, !bytestream {storage: *cas}, !action-cache {cache: *results}]
-thread-pool-size: 200 # also how many requests it answers at a time; others it refuses
-`, address)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	log, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	cmd := exec.Command(server, "server", "start", config)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		<-ended
-	})
-	for range 1200 {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			conn.Close()
-			return address
-		}
-		select {
-		case err := <-ended:
-			ended <- err
-			said, _ := os.ReadFile(log.Name())
-			t.Fatalf("the remote cache ended: %v\n%s", err, said)
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-	t.Fatal("the remote cache does not answer")
-	return ""
 }
