@@ -324,7 +324,7 @@ func places(r catalog.Recipe) (from []string, on string) {
 		case s.Source.Kind == lock.Go:
 			on = "compiled by the locked Go"
 		case s.Source.Kind == lock.Cargo:
-			on = "compiled by the machine's cargo"
+			on = "compiled by the machine's cargo, or by the locked Rust"
 		}
 	}
 	return from, on

@@ -79,7 +79,7 @@ func (a *app) newOrigins() *origin.Origins {
 			Progress:   func(_ string, delta int64) { a.transfer.Add(delta) },
 			Credential: remote.Netrc(os.Getenv),
 		},
-		NPM: a.npm, Go: a.installer.Go,
+		NPM: a.npm, Go: a.installer.Go, Rust: a.installer.Rust,
 	}
 }
 

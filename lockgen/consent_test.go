@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/install"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
 	"github.com/birbparty/buck2-protobuf/internal/remote"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 )
@@ -81,8 +82,12 @@ func (p *place) installed(name, version, platform string) (string, error) {
 	}
 	host, _ := lock.LookupPlatform("linux-x86_64")
 	client := remote.New(remote.Options{})
+	m, err := manifest.Parse("plugins.toml", []byte(p.read("plugins.toml")))
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	installer := &install.Installer{Store: s, Host: host, NoManagers: true, Download: func(ctx context.Context, e *lock.Entry, key string, in *store.Ingest) error {
-		return client.Download(ctx, e.Locked.Files[key].URL, in, remote.DownloadOptions{})
+		return client.Download(ctx, manifest.Rewrite(m.Mirrors, e.Locked.Files[key].URL), in, remote.DownloadOptions{})
 	}}
 	dir, cell, err := installer.Tree(p.t.Context(), p.locked().Entry(name, version), platform)
 	return filepath.Join(dir, filepath.FromSlash(cell.Binary)), err

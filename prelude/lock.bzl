@@ -14,7 +14,7 @@ _SCHEMA = 1
 
 # The names that a lock may use. A test compares them with internal/lock.
 SOURCES = ["cargo", "go", "http", "maven", "npm", "oci", "pip"]
-ARCHIVES = ["bz2", "gz", "tar.bz2", "tar.gz", "tar.xz", "tar.zst", "xz", "zip", "zst"]
+ARCHIVES = ["bz2", "gz", "rust.tar.xz", "tar.bz2", "tar.gz", "tar.xz", "tar.zst", "xz", "zip", "zst"]
 PLATFORMS = ["linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64", "windows-aarch64", "windows-x86_64"]
 
 # Prefix of the names of proto packages among plugins. No plugin's name has it.

@@ -35,6 +35,10 @@ type Options struct {
 	// StripPrefix is a folder to remove, such as MODULE@vVERSION of a Go
 	// module; it may contain slashes. Every entry must be in it. "" for none.
 	StripPrefix string
+	// Place returns the path in the tree for that of a file or a folder in the
+	// archive, "" to leave it out; nil for the same. Of what is left out, only
+	// names and sizes are checked.
+	Place func(path string) string
 	// Prefix is added in front of every path; "" for none.
 	Prefix string
 	// RawName is the path of the file, for formats that hold only one.
@@ -234,6 +238,11 @@ func (u *unpacker) name(raw string, dir bool) (string, error) {
 		}
 		name = rest
 	}
+	if u.o.Place != nil {
+		if name = u.o.Place(name); name == "" {
+			return "", nil
+		}
+	}
 	if u.o.Prefix != "" {
 		name = u.o.Prefix + "/" + name
 		if err := checkName(name); err != nil {
@@ -262,7 +271,7 @@ func (u *unpacker) file(raw string, exec bool, size int64, r io.Reader) error {
 	if size != unknownSize && (size < 0 || size > u.limits.total-u.total) {
 		return unsafeEntry(raw, "its %d bytes would exceed the limit of %d bytes for an archive", size, u.limits.total)
 	}
-	wanted := u.o.Only == nil || u.o.Only(name)
+	wanted := name != "" && (u.o.Only == nil || u.o.Only(name))
 	var f *os.File
 	if u.root != nil && !twice && wanted {
 		if f, err = u.createNew(raw, name, exec); err != nil {

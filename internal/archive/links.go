@@ -35,8 +35,13 @@ func (u *unpacker) link(raw, target string, hard bool) error {
 		return unsafeEntry(raw, notInPackages, what)
 	}
 	name, err := u.name(raw, false)
+	if name == "" && err == nil {
+		return nil
+	}
 	if hard {
-		target = strings.TrimPrefix(target, "./")
+		if target = strings.TrimPrefix(target, "./"); u.o.Place != nil {
+			target = u.o.Place(target)
+		}
 	}
 	l := link{raw, name, target, hard}
 	if err != nil {
@@ -94,7 +99,7 @@ func (u *unpacker) copyLinks(f *os.File) error {
 	if len(later) == 0 {
 		return nil
 	}
-	o := Options{Format: u.o.Format, Release: true, Tap: func(path string) io.Writer {
+	o := Options{Format: u.o.Format, Release: true, Place: u.o.Place, Tap: func(path string) io.Writer {
 		if taps := later[path]; taps != nil {
 			return io.MultiWriter(taps...)
 		}

@@ -91,6 +91,18 @@ func age(dir string) error {
 	})
 }
 
+// LockedIdentity is [Client.Identity] of a compiler in the lock, given its
+// NAME@VERSION and the digest of its tree.
+func LockedIdentity(name, tree string) string {
+	return name + "\n" + tree + "\n" + strings.Join(rustFlags("DIR"), " ")
+}
+
+// NoCross is the error for a platform other than that of the compiler.
+func NoCross(compiler, platform string) error {
+	return fault.Errorf(fault.Machine, "use a mirror with the compiled plugin, made on a machine of that platform with: lockgen mirror --trees",
+		"cargo compiles only for the platform it runs on, %s, not for %s", redact.Line(compiler), platform)
+}
+
 // Identity describes the compiler: the output of rustc -vV, and our flags. The
 // same build and identity give the same bytes in every folder of a machine. If
 // rustc compiles for another platform, the error is of class [fault.Machine]:
@@ -111,8 +123,7 @@ func (c *Client) Identity(ctx context.Context, p lock.Platform) (string, error) 
 	}
 	system := map[string]string{"linux": "-linux-", "macos": "-apple-darwin", "windows": "-pc-windows-"}[p.OS]
 	if !strings.HasPrefix(host, p.Arch+"-") || !strings.Contains(host, system) {
-		return "", fault.Errorf(fault.Machine, "use a mirror with the compiled plugin, made on a machine of that platform with: lockgen mirror --trees",
-			"cargo compiles only for the platform it runs on, %s, not for %s", redact.Line(host), p.Name)
+		return "", NoCross(host, p.Name)
 	}
 	return string(out) + strings.Join(rustFlags("DIR"), " "), nil
 }
@@ -234,7 +245,7 @@ func (c *Client) Build(ctx context.Context, b Build, out string) error {
 			"CARGO_ENCODED_RUSTFLAGS="+strings.Join(append(rustFlags(scratch), "--cap-lints=allow"), "\x1f")),
 	}.Run(ctx)
 	if err != nil {
-		return explainCargo(err, root.String())
+		return c.explain(err, root.String())
 	}
 	return os.Rename(f.at("out", "bin", b.Bin+b.Platform.Exe()), out)
 }
@@ -597,9 +608,9 @@ func trimmedLock(root *Source, known map[string]Crate) ([]byte, error) {
 	return []byte(text.String()), nil
 }
 
-// explainCargo classifies the error of a build. The beginning of cargo's output
-// is more helpful than its end.
-func explainCargo(err error, what string) error {
+// explain classifies the error of a build. The beginning of cargo's output is more
+// helpful than its end.
+func (c *Client) explain(err error, what string) error {
 	var exit *proc.ExitError
 	if !errors.As(err, &exit) {
 		return err
@@ -620,9 +631,17 @@ func explainCargo(err error, what string) error {
 				needed = f[0]
 			}
 		}
-		return fault.Errorf(fault.Machine, "install Rust "+redact.Line(needed)+" or later: rustup update", "crate %s needs a newer Rust: %w", what, err)
+		return fault.Errorf(fault.Machine, c.Newer(redact.Line(needed)), "crate %s needs a newer Rust: %w", what, err)
 	case has("linker `") && has("not found"):
 		return fault.Errorf(fault.Machine, noLinker, "crate %s: %w", what, err)
 	}
-	return fault.Errorf(fault.Machine, fault.HintOr(err, "read the compiler's message; try a newer Rust (rustup update) or another version of the plugin"), "%w: %w", proc.ErrCompile, err)
+	return fault.Errorf(fault.Machine, fault.HintOr(err, "read the compiler's message; try another version of the plugin, or a newer Rust; "+c.Newer("VERSION")), "%w: %w", proc.ErrCompile, err)
+}
+
+// Newer is the hint of how to have at least a version of Rust.
+func (c *Client) Newer(version string) string {
+	if name, _, ok := strings.Cut(c.locked, "@"); ok {
+		return "run: lockgen update " + name + "@" + version
+	}
+	return "install Rust " + version + " or later: rustup update"
 }

@@ -51,6 +51,7 @@ func unusable(format string, args ...any) error {
 type Client struct {
 	cargo, rustc string
 	version      string
+	locked       string // NAME@VERSION in the lock; "" for that of the machine
 
 	mu     sync.Mutex
 	source string // see [Client.Source]
@@ -59,6 +60,17 @@ type Client struct {
 
 	stopsOnce sync.Once
 	stopped   bool // see [Client.stops]
+}
+
+// Locked returns the cargo and rustc of a plugin in the lock, NAME@VERSION, which
+// are in the folder of its executable. It accesses no file.
+func Locked(executable, name, version string) *Client {
+	exe := ""
+	if strings.HasSuffix(executable, ".exe") {
+		exe = ".exe"
+	}
+	bin := filepath.Dir(executable)
+	return &Client{cargo: filepath.Join(bin, "cargo"+exe), rustc: filepath.Join(bin, "rustc"+exe), version: version, locked: name + "@" + version}
 }
 
 // Find returns the cargo on PATH, or the one behind rustup's proxy. If there is

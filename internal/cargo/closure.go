@@ -34,6 +34,10 @@ type Closure struct {
 	By      map[string]string
 	Bins    []string // names of the executables of the root, sorted
 	Missing []string // features that the executable requires but the arguments do not enable
+	// Rust is the oldest Rust that compiles all of Crates, as far as they say it, and
+	// Newest the crate that needs it.
+	Rust   string
+	Newest Crate
 }
 
 // Closures has cargo determine, for each platform, the crates that the
@@ -247,6 +251,9 @@ func parseMetadata(data []byte, root *Source, bin string, known map[string]Crate
 	closure := &Closure{By: map[string]string{}}
 	err = m.walk(root, known, func(p *metadataPackage, crate Crate) error {
 		closure.Crates = append(closure.Crates, crate)
+		if lock.CompareVersions(p.Rust, closure.Rust) > 0 {
+			closure.Rust, closure.Newest = p.Rust, crate
+		}
 		for _, t := range p.Targets {
 			if slices.Contains(t.Kind, "custom-build") || slices.Contains(t.Kind, "proc-macro") {
 				closure.Scripts = append(closure.Scripts, crate.String())

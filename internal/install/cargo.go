@@ -21,9 +21,10 @@ import (
 )
 
 // compiled returns the folder of an entry without a tree in the lock: what the
-// cargo of this machine compiles from the locked crates, once for each rustc.
+// locked cargo, or that of this machine, compiles from the locked crates, once for
+// each rustc.
 func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, served string) (string, error) {
-	cargo, identity, err := i.cargo(ctx, e, served)
+	compiler, identity, err := i.cargo(ctx, e, served)
 	if err != nil {
 		return "", err
 	}
@@ -49,33 +50,70 @@ func (i *Installer) compiled(ctx context.Context, e *lock.Entry, platform, serve
 		}
 	}
 	return i.Store.Compiled(ctx, string(key), func(ctx context.Context, dir string) error {
-		return i.compile(ctx, cargo, e, served, dir)
+		return i.compile(ctx, compiler, e, served, dir)
 	})
 }
 
-// cargo returns the cargo of this machine to compile an entry for a platform
-// with, and the identity of its compiler.
-func (i *Installer) cargo(ctx context.Context, e *lock.Entry, platform string) (*cargo.Client, string, error) {
+// A cargoOf returns a cargo to compile with, and installs it if needed.
+type cargoOf func(context.Context) (*cargo.Client, error)
+
+// cargo returns the cargo to compile an entry for a platform with, and the identity
+// of its compiler: the locked one, or that of this machine.
+func (i *Installer) cargo(ctx context.Context, e *lock.Entry, platform string) (cargoOf, string, error) {
 	if i.NoManagers {
 		return nil, "", fault.Errorf(fault.Machine, readyTree(e), "it is compiled by cargo, and package managers are disabled")
 	}
-	cargo, err := i.Clients.Cargo(ctx)
+	if rust := e.Toolchain; rust != nil {
+		if cell, on, err := rust.Locked.Cell(i.Host.Name); err == nil {
+			if on != platform {
+				return nil, "", cargo.NoCross(on, platform)
+			}
+			return func(ctx context.Context) (*cargo.Client, error) { return i.Rust(ctx, rust) }, cargo.LockedIdentity(e.Locked.Toolchain, cell.Tree), nil
+		}
+	}
+	c, err := i.ownCargo(ctx, e)
 	if err != nil {
-		return nil, "", fault.Errorf(fault.Of(err), readyTree(e), "it is compiled by cargo: %w", err)
+		return nil, "", err
 	}
 	p, _ := lock.LookupPlatform(platform)
-	identity, err := cargo.Identity(ctx, p)
-	return cargo, identity, err
+	identity, err := c.Identity(ctx, p)
+	return func(context.Context) (*cargo.Client, error) { return c, nil }, identity, err
+}
+
+// ownCargo returns the cargo of this machine: of any version, or that of the locked
+// Rust, which the lock does not have for this machine.
+func (i *Installer) ownCargo(ctx context.Context, e *lock.Entry) (*cargo.Client, error) {
+	c, err := i.Clients.Cargo(ctx)
+	found, rust := "cargo is not on PATH", e.Toolchain
+	switch {
+	case rust == nil && err != nil, fault.Of(err) != fault.Machine && err != nil:
+		return nil, fault.Errorf(fault.Of(err), readyTree(e), "it is compiled by cargo: %w", err)
+	case rust == nil || err == nil && c.Version() == rust.Version:
+		return c, nil
+	case err == nil:
+		found = "cargo on PATH has version " + c.Version()
+	}
+	return nil, fault.About(fault.AboutManagers, fault.Errorf(fault.Machine, "install Rust "+rust.Version+", or add "+i.Host.Name+" to platforms of plugins.toml",
+		"compiling needs Rust %s, which is not locked for this machine (%s), and %s", rust.Version, i.Host.Name, found))
+}
+
+// Rust returns the locked cargo, unpacked for this machine.
+func (i *Installer) Rust(ctx context.Context, rust *lock.Entry) (*cargo.Client, error) {
+	dir, cell, err := i.Tree(ctx, rust, i.Host.Name)
+	if err != nil {
+		return nil, err
+	}
+	return cargo.Locked(filepath.Join(dir, filepath.FromSlash(cell.Binary)), rust.Name, rust.Version), nil
 }
 
 // buildByCargo compiles an entry whose tree is in the lock: it was compiled
 // elsewhere, and machines that cannot compile the same get it from a mirror.
 func (i *Installer) buildByCargo(ctx context.Context, e *lock.Entry, platform, dir string) error {
-	cargo, identity, err := i.cargo(ctx, e, platform)
+	compiler, identity, err := i.cargo(ctx, e, platform)
 	if err != nil {
 		return err
 	}
-	if err := i.compile(ctx, cargo, e, platform, dir); err != nil {
+	if err := i.compile(ctx, compiler, e, platform, dir); err != nil {
 		return err
 	}
 	files, err := archive.HashDir(ctx, dir, nil)
@@ -89,13 +127,17 @@ func (i *Installer) buildByCargo(ctx context.Context, e *lock.Entry, platform, d
 	if want := e.Locked.Platforms[platform].Tree; got != want {
 		release, _, _ := strings.Cut(identity, "\n")
 		return fault.Errorf(fault.Machine, "use the mirror with the compiled plugin: [[mirror]] in plugins.toml",
-			"the %s of this machine compiles the locked crates to tree %s; the lock has %s, from another one", release, got, want)
+			"%s, with the linker of this machine, compiles the locked crates to tree %s; the lock has %s, from another one", release, got, want)
 	}
 	return nil
 }
 
 // compile fills an empty folder with the executable of an entry.
-func (i *Installer) compile(ctx context.Context, client *cargo.Client, e *lock.Entry, platform, dir string) error {
+func (i *Installer) compile(ctx context.Context, compiler cargoOf, e *lock.Entry, platform, dir string) error {
+	client, err := compiler(ctx)
+	if err != nil {
+		return err
+	}
 	keys := e.Locked.FilesFor(platform)
 	if err := i.need(ctx, e, keys); err != nil {
 		return err

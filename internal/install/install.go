@@ -178,7 +178,7 @@ func (i *Installer) build(ctx context.Context, e *lock.Entry, platform, dir stri
 		return i.readyFirst(ctx, e, platform, dir, i.buildNPM)
 	case k.Wheels:
 		return i.readyFirst(ctx, e, platform, dir, i.buildPip)
-	case e.Toolchain != nil:
+	case e.Toolchain != nil && k.Mains:
 		return i.orReady(ctx, e, platform, dir, i.buildByGo(ctx, e, platform, dir))
 	case e.Locked.Compiles():
 		return i.readyOr(ctx, e, platform, dir, i.buildByCargo)

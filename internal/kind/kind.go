@@ -136,6 +136,9 @@ func (k *Kind) Scan(ctx context.Context, s *store.Store, d store.Digest, f *os.F
 	c := &Content{}
 	o := k.options(&a, c)
 	how := fmt.Sprintf("%s %t %t %q %q %t %q %q", o.Format, o.Release, o.StripTop, o.StripPrefix, o.RawName, o.RawData, a.Executable, k.rule)
+	if o.Place != nil {
+		how += " " + a.File.Archive
+	}
 	found, err := s.Scan(d, how, func(name string) int { return k.kept(a, name) }, func() (store.Listing, error) {
 		c, err := k.Read(ctx, f, "", "", a)
 		if err != nil {

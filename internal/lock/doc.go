@@ -21,7 +21,7 @@
 //	python = ["…"]  # the interpreters that may run it, 3.N of CPython; pip only
 //	runtime = "…"   # NAME@VERSION of the locked plugin that runs this one
 //	source = "…"    # http, oci, npm, cargo, pip, go or maven
-//	toolchain = "…" # go: NAME@VERSION of the locked Go that compiles it
+//	toolchain = "…" # go, cargo: NAME@VERSION of the locked Go or Rust that compiles it
 //	trust = "…"     # the weakest evidence that the files below rest on
 //	upstream = "…"  # what the source calls the version, where it has more numbers: 4.36.2 of 36.2
 //

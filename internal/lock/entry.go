@@ -118,8 +118,8 @@ func (e *Entry) validate(depth int) error {
 	if err := e.validateNeeded("toolchain", e.Locked.Toolchain, e.Toolchain, depth); err != nil {
 		return err
 	}
-	if t := e.Toolchain; t != nil && !t.Locked.IsGo() {
-		return fmt.Errorf("%s: its toolchain %s is not Go", e, t)
+	if t := e.Toolchain; t != nil && !e.Locked.compiledBy(t.Locked) {
+		return fmt.Errorf("%s: its toolchain %s does not compile source %s", e, t, e.Locked.Source)
 	}
 	return nil
 }

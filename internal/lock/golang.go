@@ -36,6 +36,11 @@ func GoKey(path, version, suffix string) (string, error) {
 // IsGo reports whether the version is of Go itself, the toolchain.
 func (v *Version) IsGo() bool { return v.Source == Go && v.Package == GoToolchain }
 
+// compiledBy reports whether tool, which may be nil, can be the toolchain of v.
+func (v *Version) compiledBy(tool *Version) bool {
+	return tool != nil && tool.IsGo() == (v.Source == Go) && !tool.Compiles()
+}
+
 // validateGo validates a version of kind go.
 func (v *Version) validateGo() error {
 	if err := module.CheckPath(v.Package); err != nil {

@@ -52,7 +52,7 @@ type Version struct {
 	Trust    string `toml:"trust" json:"trust"`     // the weakest evidence for Files, see Trusts
 
 	// Main is the folder of the main package in the module, "" for its root;
-	// Toolchain is NAME@VERSION of the plugin that compiles it. Kind go only.
+	// Toolchain is NAME@VERSION of the plugin that compiles it. Kinds go and cargo only.
 	Main      string `toml:"main" json:"main"`
 	Toolchain string `toml:"toolchain" json:"toolchain"`
 	// Args are arguments for the compiler; kind cargo only, see
@@ -98,8 +98,8 @@ type Version struct {
 var Trusts = []string{"first-use", "registry", "checksum-file", "transparency-log", "provenance"}
 
 // Archives lists the forms of a file of kind http or oci, sorted: archives, and
-// compressed single executables.
-var Archives = []string{"bz2", "gz", "tar.bz2", "tar.gz", "tar.xz", "tar.zst", "xz", "zip", "zst"}
+// compressed single executables. Package kind makes a sysroot of one of Rust.
+var Archives = []string{"bz2", "gz", "rust.tar.xz", "tar.bz2", "tar.gz", "tar.xz", "tar.zst", "xz", "zip", "zst"}
 
 // A File is one file of a closure.
 type File struct {
@@ -303,7 +303,7 @@ func (l *Lock) validateVersion(version string, v *Version) error {
 	}
 	if v.Toolchain != "" {
 		name, version, _ := strings.Cut(v.Toolchain, "@")
-		if tool := l.Plugins[name][version]; tool == nil || !tool.IsGo() {
+		if !v.compiledBy(l.Plugins[name][version]) {
 			return fmt.Errorf("toolchain %q is not in the lock", v.Toolchain)
 		}
 	}
@@ -406,7 +406,7 @@ func (k *Kind) checkOwn(v *Version) error {
 		set  bool
 	}{
 		{&cargo, "build-scripts", len(v.BuildScripts) > 0},
-		{&golang, "main", v.Main != "" && k != &maven}, {&golang, "toolchain", v.Toolchain != ""},
+		{&golang, "main", v.Main != "" && k != &maven}, {&golang, "toolchain", v.Toolchain != "" && k != &cargo},
 	} {
 		if f.set && f.of != k {
 			return fmt.Errorf("source %s must not have %s", k.Name, f.what)

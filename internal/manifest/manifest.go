@@ -101,6 +101,8 @@ type Spec struct {
 	Reason     string            `toml:"reason"`   // why not
 	Assets     map[string]string `toml:"assets"`   // github: the asset for a platform that Naming does not cover
 	Scheme     string            `toml:"version"`  // the source's form for {version}; "" if it is the same
+	Layout     string            `toml:"layout"`   // URL: rust for an archive of Rust's installer, see [lock.Archives]; "" for files as they are
+	Releases   string            `toml:"releases"` // URL: OWNER/REPO of the releases of GitHub, called {version}, that list the versions; "" for no list
 	Naming                       // how the publisher names the files
 }
 
@@ -149,6 +151,9 @@ func (s Spec) checkOwn(from Source) error {
 		if err := s.Start.Check(); err != nil {
 			return err
 		}
+	}
+	if _, _, listed := from.GitHub(); (s.Layout+s.Releases != "") && (!kind.URLs || listed) || s.Layout != "" && s.Layout != "rust" || strings.Count(s.Releases, "/") != min(len(s.Releases), 1) {
+		return fmt.Errorf("layout %q, releases %q: not for a URL, or invalid", s.Layout, s.Releases)
 	}
 	if s.Scheme != "" && (!kind.Schemes || strings.Count(s.Scheme, "{version}") != 1 || CheckExact(strings.ReplaceAll(s.Scheme, "{version}", "1")) != nil) {
 		return fmt.Errorf("version %q has no {version}, or the source is neither npm nor maven", s.Scheme)

@@ -85,13 +85,17 @@ func (o *Origins) WhyNoCrate(ctx context.Context, index *cargo.Index, name strin
 const askOperator = "open the address in a browser, and check the proxy; if it is right, ask the operator of the registry"
 
 // cratesOf returns the Crates for the registry of a mirror or the manifest, or
-// else the one that the user's cargo uses. cargo is asked only once.
+// else the one that the user's cargo uses. cargo is asked only once: the user's, or the
+// locked one, which reads the same settings, where there is none.
 func (o *Origins) cratesOf(ctx context.Context, e *lock.Entry, registry string) (*Crates, error) {
 	if registry == "" {
 		registry = o.Registries[lock.Cargo]
 	}
 	return o.crates.Do(registry, func() (*Crates, error) {
 		tool, err := o.Clients.Cargo(ctx)
+		if fault.Of(err) == fault.Machine && e.Toolchain != nil && o.Rust != nil {
+			tool, err = o.Rust(ctx, e.Toolchain)
+		}
 		if err != nil {
 			return nil, fault.Errorf(fault.Of(err), "", "cargo is needed to find the crate registry: %w", err)
 		}

@@ -8,6 +8,7 @@ package origin
 import (
 	"context"
 
+	"github.com/birbparty/buck2-protobuf/internal/cargo"
 	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/gotool"
@@ -38,6 +39,8 @@ type Origins struct {
 	// Go returns the locked Go, to be asked if this machine has none; nil to
 	// use only the machine's.
 	Go func(ctx context.Context, toolchain *lock.Entry) (*gotool.Client, error)
+	// Rust is the same for the locked Rust.
+	Rust func(ctx context.Context, toolchain *lock.Entry) (*cargo.Client, error)
 
 	clients once.Map[string, *remote.Client] // for kinds restricted by allow, by kind; "" for all others
 	oci     once.Map[string, *oci.Client]

@@ -142,7 +142,7 @@ func (b *Branch) addRunners(v *lock.Version) {
 	if len(v.Python) > 0 && v.Runtime == "" {
 		add(Machine, "CPython", strings.Join(v.Python, ", "))
 	}
-	if v.Compiles() {
+	if v.Compiles() && v.Toolchain == "" {
 		add(Machine, "cargo", "")
 	}
 }

@@ -47,12 +47,16 @@ func needs(l *lock.Lock, m *manifest.Manifest, host lock.Platform, config *buckc
 			if len(v.Python) > 0 && v.Runtime == "" {
 				add(who+" (runs on Python "+strings.Join(v.Python, ", ")+")", "python")
 			}
+			compilers, called := []string{"go"}, "Go"
+			if k.Compiled {
+				compilers, called = []string{"cargo", "rustc"}, "Rust"
+			}
 			if tool, version, ok := strings.Cut(v.Toolchain, "@"); ok && l.Plugins[tool][version] != nil {
 				if _, _, err := l.Plugins[tool][version].Cell(host.Name); err != nil {
-					add(who+" (needs exactly Go "+version+", which is not locked for "+host.Name+")", "go")
+					add(who+" (needs exactly "+called+" "+version+", which is not locked for "+host.Name+")", compilers...)
 				}
 			}
-			if k.Compiled && cell.Tree == "" {
+			if k.Compiled && cell.Tree == "" && v.Toolchain == "" {
 				add(who+" (compiles it)", "cargo", "rustc")
 			}
 		}

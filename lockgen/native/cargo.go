@@ -20,6 +20,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/once"
 	"github.com/birbparty/buck2-protobuf/internal/origin"
+	"github.com/birbparty/buck2-protobuf/internal/proc"
 	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/lockgen/plan"
 	"github.com/birbparty/buck2-protobuf/lockgen/source"
@@ -168,6 +169,9 @@ func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closur
 			return nil, fault.Errorf(fault.Usage, fmt.Sprintf("write: args = [\"--features\", %q]", strings.Join(closure.Missing, ",")),
 				"the executable %s of crate %s %s needs the features %s", w.CrateBin(), w.From.Name, w.Version, strings.Join(closure.Missing, ", "))
 		}
+		if err := oldRust(w, closure); err != nil {
+			return nil, err
+		}
 		for _, crate := range closure.Crates {
 			a := byKey[crate.String()+".crate"]
 			a.Platforms = append(a.Platforms, platforms[i].Name)
@@ -191,6 +195,22 @@ func (s *cargoSource) resolution(w *plan.Want, platforms []lock.Platform, closur
 		res.Notes = append(res.Notes, fmt.Sprintf("%s: its publisher has yanked crate %s, which the plugin's own Cargo.lock names", w, name))
 	}
 	return res, nil
+}
+
+// oldRust returns an error if the locked Rust is too old for a closure.
+func oldRust(w *plan.Want, closure *cargo.Closure) error {
+	name, version, ok := strings.Cut(w.Toolchain, "@")
+	needed, why := closure.Rust, "crate "+closure.Newest.String()+" needs"
+	if strings.Count(needed, ".") == 1 {
+		needed += ".0"
+	}
+	if least := proc.LeastOf(lock.Cargo) + ".0"; lock.CompareVersions(least, needed) > 0 {
+		needed, why = least, "fetch needs"
+	}
+	if !ok || lock.CompareVersions(version, needed) >= 0 {
+		return nil
+	}
+	return fault.Errorf(fault.Usage, fmt.Sprintf("run: lockgen update %s@%s", name, needed), "%s is compiled by %s %s, but %s Rust %s or later", w, name, version, why, needed)
 }
 
 // consent notes the crates that run code, with who made them, if they may.

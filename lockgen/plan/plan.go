@@ -24,6 +24,10 @@ import (
 // GoHint is the Go version that messages suggest.
 const GoHint = "1.26.7"
 
+// RustName is the name of the plugin that compiles those of source cargo, where
+// plugins.toml has it.
+const RustName = "rust"
+
 // NodeHint is the node version that messages suggest.
 const NodeHint = "24.19.0"
 
@@ -51,9 +55,9 @@ type Want struct {
 
 	RuntimeName string // name of the plugin that runs this one; "" for none
 	Runtime     string // its NAME@VERSION; "" for none, or while it has no version
-	Toolchain   string // go: NAME@VERSION of the Go that compiles it; "" as for Runtime
-	ByGo        bool   // compiled by plugin go
-	compiler    *Want  // the plugin go; nil for none
+	Toolchain   string // go, cargo: NAME@VERSION of the Go or Rust that compiles it; "" as for Runtime
+	CompiledBy  string // name of the plugin that compiles it; "" for none
+	compiler    *Want  // that plugin; nil for none
 
 	Proto    *manifest.Protos // for a proto package; nil for a plugin
 	Language string           // for a runtime; "" for a plugin
@@ -290,10 +294,10 @@ func (w *Want) Link(all []*Want) {
 		}
 		return of
 	}
-	if w.ByGo {
-		w.compiler, w.Toolchain = newest("go"), ""
+	if w.CompiledBy != "" {
+		w.compiler, w.Toolchain = newest(w.CompiledBy), ""
 		if w.compiler.Version != "" {
-			w.Toolchain = "go@" + w.compiler.Version
+			w.Toolchain = w.CompiledBy + "@" + w.compiler.Version
 		}
 	}
 	if w.RuntimeName == "" {
@@ -474,6 +478,7 @@ func (w *Want) fill(p *manifest.Plugin, recipe *manifest.Alternative) {
 	w.Include = cmp.Or(w.Include, recipe.Include)
 	w.With, w.Emulate = recipe.With, recipe.Emulate
 	w.MainClass = cmp.Or(w.MainClass, recipe.MainClass)
+	w.Layout, w.Releases = recipe.Layout, recipe.Releases
 	w.Requires, w.Until, w.Reason, w.Scheme = recipe.Requires, recipe.Until, recipe.Reason, recipe.Scheme
 }
 
@@ -488,7 +493,7 @@ func (w *Want) complete(e *entry) error {
 		}
 		w.Finds = true
 	}
-	if err := w.planGo(e); err != nil {
+	if err := w.planCompiler(e); err != nil {
 		return err
 	}
 	if err := lock.KindOf(w.From.Kind).CheckArgs(w.Args); err != nil {
@@ -535,8 +540,13 @@ func (w *Want) recipeEmulates(e *entry) {
 	}
 }
 
-// planGo finds the toolchain of a plugin of kind go.
-func (w *Want) planGo(e *entry) error {
+// planCompiler finds the toolchain of a plugin of kind go or cargo.
+func (w *Want) planCompiler(e *entry) error {
+	if rust := e.m.Plugins[RustName]; rust != nil && w.kind().Compiled {
+		if w.CompiledBy = RustName; rust.Source != nil && lock.KindOf(rust.Source.Kind).Compiled {
+			return e.fail("give plugin rust another name", "is compiled by rust of [plugins], which must not come from %s", rust.Source)
+		}
+	}
 	if !w.kind().Mains {
 		return nil
 	}
@@ -553,7 +563,7 @@ func (w *Want) planGo(e *entry) error {
 	case of.Source != nil && *of.Source != (manifest.Source{Kind: lock.Go, Name: lock.GoToolchain}):
 		return e.fail("remove source from plugin go", "is compiled by go, which must come from go:%s", lock.GoToolchain)
 	}
-	w.ByGo = true
+	w.CompiledBy = "go"
 	return nil
 }
 
@@ -799,8 +809,8 @@ func (w *Want) Needs() []string {
 	if by := w.ResolvedBy(); by != "" {
 		names = append(names, by)
 	}
-	if w.ByGo {
-		names = append(names, "go")
+	if w.CompiledBy != "" {
+		names = append(names, w.CompiledBy)
 	}
 	return slices.DeleteFunc(names, func(name string) bool { return name == w.Name })
 }

@@ -35,7 +35,12 @@ func (t Tag) Version(tag string) (string, bool) {
 
 // ReleaseTag returns the tag of the releases of w on GitHub. Ok is false if the
 // template has no version.
-func (w *Want) ReleaseTag() (t Tag, ok bool) { return newTag(w.Naming.ReleaseTag(anyVersion)) }
+func (w *Want) ReleaseTag() (t Tag, ok bool) {
+	if w.Releases != "" {
+		return newTag(anyVersion)
+	}
+	return newTag(w.Naming.ReleaseTag(anyVersion))
+}
 
 // Tags returns the tags of w in an OCI repository: one, unless each platform
 // has its own, and none if the template has no version.

@@ -36,7 +36,7 @@ type job struct {
 	failed     []failure    // of earlier candidates
 	silent     []failure    // of sources that could not list their versions
 	needed     bool         // other jobs wait for it
-	resolves   bool         // its package manager resolves other jobs
+	resolves   bool         // its package manager resolves other jobs, or it compiles them
 	moves      bool         // a runtime that needs another version
 	kept       []*plan.Want // what a runtime follows, and is not resolved now
 
@@ -73,8 +73,8 @@ func (u *update) jobs(pending []*plan.Want) []*job {
 			for _, name := range c.Needs() {
 				needed[name] = true
 			}
-			resolves[c.ResolvedBy()] = true
-			list[i].compiles = list[i].compiles || c.ByGo
+			resolves[c.ResolvedBy()], resolves[c.CompiledBy] = true, true
+			list[i].compiles = list[i].compiles || c.CompiledBy == "go"
 		}
 	}
 	for _, c := range list {
@@ -93,7 +93,7 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 			continue
 		}
 		ready := other.done
-		if w.ByGo && name == "go" {
+		if name == w.CompiledBy {
 			ready = other.usable
 		} else if w.Language != "" {
 			ready = other.picked // only its version matters
@@ -103,7 +103,7 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 		if !ready.Wait(ctx) {
 			return false
 		}
-		if other.done.IsOpen() && len(other.lost) > 0 && (name == w.RuntimeName || w.ByGo && name == "go") {
+		if other.done.IsOpen() && len(other.lost) > 0 && (name == w.RuntimeName || name == w.CompiledBy) {
 			return false
 		}
 	}

@@ -214,7 +214,7 @@ func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*
 			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
-		case only && fit.Toolchain != old.Toolchain && touched["go"]:
+		case only && fit.Toolchain != old.Toolchain && (touched[fit.CompiledBy] || touched[plan.RustName]):
 			pending = append(pending, w) // must be compiled again
 		case len(diffs) == 0 || only && !(local && (touched[fit.RuntimeName] || slices.ContainsFunc(fit.Follows(), func(name string) bool { return touched[name] }))):
 			u.put(w.Name, w.Version, old)
@@ -541,7 +541,7 @@ func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Wan
 			return
 		}
 		c.now().Link(all)
-		if name, version, _ := strings.Cut(c.now().Toolchain, "@"); c.now().ByGo && download.Err() != nil && u.Entry(name, version) == nil {
+		if name, version, _ := strings.Cut(c.now().Toolchain, "@"); name != "" && download.Err() != nil && u.Entry(name, version) == nil {
 			return // another failure ended the download
 		}
 		failed, err := u.try(ctx, download, jobs, c)
@@ -593,13 +593,13 @@ func (u *update) try(ctx, download context.Context, jobs []*job, c *job) ([]fail
 		return failures, nil
 	}
 	artifacts, urgent := a.res.Artifacts, c.needed
-	if (c.resolves || w.From.Name == lock.GoToolchain) && c.at == 0 {
+	if c.resolves && c.at == 0 {
 		u.offer(download, c, a)
 		urgent = false
 	}
 	errs, err := u.files.Fetch(download, artifacts, false, urgent)
 	var v *lock.Version
-	if err == nil && w.ByGo && !c.lastOfAll(download, jobs) {
+	if err == nil && w.CompiledBy == "go" && !c.lastOfAll(download, jobs) {
 		return nil, ctx.Err()
 	}
 	switch {

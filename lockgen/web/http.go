@@ -64,9 +64,12 @@ func (s *httpSource) document(ctx context.Context, address, accept string, limit
 }
 
 // Versions lists the releases of a GitHub repository. The template of a URL has no
-// list.
+// list, unless the recipe names a repository that has.
 func (s *httpSource) Versions(ctx context.Context, w *plan.Want) ([]plan.Release, error) {
 	owner, repo, ok := w.From.GitHub()
+	if w.Releases != "" {
+		owner, repo, ok = strings.Cut(w.Releases, "/")
+	}
 	tag, one := w.ReleaseTag()
 	if !ok || !one {
 		return nil, source.NoList(w)
@@ -120,6 +123,10 @@ func (s *httpSource) Resolve(ctx context.Context, w *plan.Want, platforms []lock
 				if missing == nil {
 					missing = err
 				}
+				continue
+			case errors.Is(err, fs.ErrNotExist):
+				res.Missing[p.Name] = source.Missing{Reason: source.NoFile, Err: err}
+				missing = cmp.Or(missing, err)
 				continue
 			case err != nil:
 				return nil, err
@@ -210,6 +217,9 @@ func (s *httpSource) artifact(w *plan.Want, p lock.Platform, address string) (*s
 	if err != nil {
 		return nil, err
 	}
+	if w.Layout != "" {
+		archive = w.Layout + "." + archive
+	}
 	a := &source.Artifact{
 		Kind:     lock.HTTP,
 		Key:      path.Base(u.Path),
@@ -247,7 +257,7 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 	if address == "" {
 		return nil
 	}
-	found, err := s.published(ctx, address, path.Base(a.Key))
+	found, err := s.published(ctx, address, a)
 	if err != nil {
 		return err
 	}
@@ -269,19 +279,22 @@ func (s *httpSource) evidence(ctx context.Context, w *plan.Want, p lock.Platform
 	return nil
 }
 
-// published returns the digest of a file in a checksum file.
-func (s *httpSource) published(ctx context.Context, address, name string) (checksums.Sums, error) {
+// published returns the digest of an artifact in a checksum file. If neither of them
+// is there, the error is that of the artifact.
+func (s *httpSource) published(ctx context.Context, address string, a *source.Artifact) (checksums.Sums, error) {
 	const hint = "correct checksums of the entry; without it the first download is believed"
 	shown := redact.URL(address)
 	body, err := s.document(ctx, address, "*/*", checksums.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		// Not the checksum file of a file that one platform does not have.
+		if _, gone := probe(ctx, s.client, func(try func(string) error) error { return try(manifest.Rewrite(s.mirrors, a.File.URL)) }); gone != nil {
+			return checksums.Sums{}, gone
+		}
 		return checksums.Sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, hint, "there is no checksum file %s", shown))
 	}
 	if err != nil {
 		return checksums.Sums{}, err
 	}
-	found, err := checksums.Find(body, name, false)
+	found, err := checksums.Find(body, path.Base(a.Key), false)
 	if err != nil {
 		return checksums.Sums{}, fault.About(fault.AboutSums, fault.Errorf(fault.Upstream, hint, "%s: %w", shown, err))
 	}
@@ -312,7 +325,7 @@ func (s *httpSource) Locked(w *plan.Want, key string, f lock.File) (*source.Arti
 		if f.For(p.Name) {
 			a, err := s.artifact(w, p, f.URL)
 			if err == nil {
-				a.Digest = f.Integrity
+				a.Digest, a.File.Archive = f.Integrity, f.Archive
 			}
 			return a, err
 		}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ulikunitz/xz"
+
+	"github.com/birbparty/buck2-protobuf/internal/fake"
+	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+)
+
+// rustArchive is an archive as Rust publishes it for a target, with programs for
+// the files in bin. What has the name bait must not be unpacked.
+func rustArchive(t testing.TB, version, target string, programs map[string]string) []byte {
+	t.Helper()
+	top := "rust-" + version + "-" + target + "/"
+	lib := "lib/rustlib/" + target + "/lib/"
+	files := map[string]string{
+		top + "install.sh": "bait", top + "components": "rustc\ncargo\nrust-std-" + target + "\nrust-docs\nclippy-preview\n", top + "version": version, top + "rust-installer-version": "3\n",
+		top + "rustc/manifest.in": "bait", top + "cargo/manifest.in": "bait", top + "rust-std-" + target + "/manifest.in": "bait",
+		top + "rustc/lib/librustc_driver-1.so": "driver", top + "rust-std-" + target + "/" + lib + "libstd-1.rlib": "std of " + target,
+		top + "rust-docs/manifest.in": "bait", top + "rust-docs/share/doc/rust/html/bait.html": "bait", top + "clippy-preview/bin/bait": "bait",
+	}
+	for name, text := range programs {
+		files[top+map[bool]string{true: "cargo", false: "rustc"}[strings.HasPrefix(name, "cargo")]+"/bin/"+name] = text
+	}
+	var out bytes.Buffer
+	x, err := xz.NewWriter(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := tar.NewWriter(x)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		mode := int64(0o644)
+		if path.Base(path.Dir(name)) == "bin" {
+			mode = 0o755
+		}
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode, Size: int64(len(files[name])), ModTime: time.Unix(0, 0)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(files[name])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// publishRust has the server stand in for where Rust publishes its versions, and
+// for GitHub, which lists them. Here says what bin has for a platform.
+func (p *place) publishRust(platforms []string, here func(p lock.Platform, version string) map[string]string, versions ...string) {
+	p.t.Helper()
+	var list []map[string]any
+	for _, version := range versions {
+		list = append(list, map[string]any{"id": len(list) + 1, "tag_name": version, "published_at": fake.Released})
+		for _, name := range platforms {
+			platform, _ := lock.LookupPlatform(name)
+			file := "rust-" + version + "-" + platform.RustTarget + ".tar.xz"
+			body := rustArchive(p.t, version, platform.RustTarget, here(platform, version))
+			p.server.File("/rust/dist/"+file, body)
+			p.server.File("/rust/dist/"+file+".sha256", fmt.Appendf(nil, "%s  %s\n", hexSum(body), file))
+		}
+	}
+	p.json("/api/repos/rust-lang/rust/releases", list)
+}
+
+// rustMirror makes that server the one that is asked.
+func (p *place) rustMirror() string {
+	return "\n[[mirror]]\nfrom = \"https://static.rust-lang.org/\"\nto = \"" + p.server.URL + "/rust/\"\n\n[[mirror]]\nfrom = \"https://api.github.com/\"\nto = \"" + p.server.URL + "/api/\"\n"
+}
+
+// TestRust locks Rust itself, from archives of which some parts make a sysroot.
+func TestRust(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	native := func(p lock.Platform, _ string) map[string]string {
+		if p.OS == "windows" {
+			return map[string]string{"rustc.exe": winX64, "cargo.exe": winX64}
+		}
+		return map[string]string{"rustc": linuxARM, "cargo": linuxARM}
+	}
+	platforms := []string{"linux-aarch64", "windows-x86_64"}
+	p.publishRust(platforms, native, "1.94.0", "1.95.0")
+	p.write("plugins.toml", "platforms = [\"linux-aarch64\", \"windows-x86_64\"]\n\n[plugins]\n"+p.rustMirror())
+	p.ok("add", "rust@1.94.0")
+	v := p.locked().Plugins["rust"]["1.94.0"]
+	if v == nil || v.Source != lock.HTTP || v.Trust != "checksum-file" || len(v.Files) != 2 || v.Platforms["windows-x86_64"].Binary != "bin/rustc.exe" || v.Platforms["linux-aarch64"].Binary != "bin/rustc" ||
+		v.Platforms["windows-aarch64"].Emulate != "windows-x86_64" {
+		t.Fatalf("locked %+v", v)
+	}
+	f := v.Files["rust-1.94.0-aarch64-unknown-linux-gnu.tar.xz"]
+	if f.Archive != "rust.tar.xz" || f.URL != "https://static.rust-lang.org/dist/rust-1.94.0-aarch64-unknown-linux-gnu.tar.xz" || f.Size == 0 || !slices.Equal(f.Platforms, []string{"linux-aarch64"}) {
+		t.Errorf("file %+v", f)
+	}
+	if out, _ := p.ok("outdated", "--json"); !strings.Contains(out, `"latest": "1.95.0"`) {
+		t.Error(out)
+	}
+	p.ok("update", "rust@1.95.0")
+	p.ok("check")
+	first := p.read("plugins.lock.toml")
+	p.ok("update", "--all", "--verify")
+	if p.read("plugins.lock.toml") != first {
+		t.Error("locking again gives other bytes")
+	}
+	rustc, err := p.installed("rust", "1.95.0", "linux-aarch64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := filepath.Dir(filepath.Dir(rustc))
+	out, err := exec.Command("find", tree, "-type", "f").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for name := range strings.Lines(string(out)) {
+		rel, _ := filepath.Rel(tree, strings.TrimSpace(name))
+		files = append(files, rel)
+	}
+	slices.Sort(files)
+	if want := []string{"bin/cargo", "bin/rustc", "lib/librustc_driver-1.so", "lib/rustlib/aarch64-unknown-linux-gnu/lib/libstd-1.rlib"}; !slices.Equal(files, want) {
+		t.Errorf("the sysroot has %q, want %q", files, want)
+	}
+	p.ok("remove", "rust")
+	if l := p.locked(); len(l.Plugins) > 0 {
+		t.Errorf("left %v", l.Plugins)
+	}
+	p.fails(fault.Upstream, []string{"has no version 1.93.0", "run: lockgen add rust@1.95.0"}, "add", "rust@1.93.0")
+	if out, _ := p.ok("search", "rust"); !strings.Contains(out, "rust ") {
+		t.Error(out)
+	}
+}
+
+// TestRustCompiles: a plugin of cargo is compiled by the locked Rust, and locked again
+// with another one. The locked one is a script that runs that of the machine.
+func TestRustCompiles(t *testing.T) {
+	t.Parallel()
+	p, _ := newCargoPlace(t)
+	host := fake.Host(t)
+	if host.OS == "windows" {
+		t.Skip("the Rust of this test is a script of sh")
+	}
+	sysroot, err := exec.Command("rustc", "--print", "sysroot").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := filepath.Join(t.TempDir(), "used")
+	p.publishRust([]string{host.Name}, func(_ lock.Platform, version string) map[string]string {
+		run := func(program string) string {
+			return "#!/bin/sh\necho " + program + " " + version + " >>'" + used + "'\nexec '" + filepath.Join(strings.TrimSpace(string(sysroot)), "bin", program) + "' \"$@\"\n"
+		}
+		return map[string]string{"rustc": run("rustc"), "cargo": run("cargo")}
+	}, "1.77.2", "1.80.0", "1.81.0", "1.99.0")
+	p.server.Crate(fake.Crate{Name: "leaf", Version: "1.0.0", Files: map[string]string{"Cargo.toml": "[package]\nname = \"leaf\"\nversion = \"1.0.0\"\nrust-version = \"1.81\"\n"}})
+	p.server.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Deps: []fake.CrateDep{{Name: "leaf", Req: "^1"}}, Files: map[string]string{
+		"src/main.rs": "fn main() { let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink()); }\n"}})
+	write := func(rust string) {
+		p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n\n[registries]\ncargo = \""+p.server.CrateIndex()+"\"\n\n[plugins]\n"+rust+acme+p.rustMirror())
+	}
+	compiled := func(version string, anew bool) {
+		t.Helper()
+		said, err := os.ReadFile(used)
+		_ = os.Remove(used)
+		if anew != strings.Contains(string(said), "cargo "+version+"\nrustc "+version) || strings.Count(string(said), version+"\n") != strings.Count(string(said), "\n") {
+			t.Errorf("ran %q (%v), want %q", said, err, version)
+		}
+		toolchain := ""
+		if version != "" {
+			toolchain = "rust@" + version
+		}
+		if v := p.locked().Plugins["acme"]["1.0.0"]; v.Toolchain != toolchain {
+			t.Errorf("locked %+v", v)
+		}
+		p.ok("check")
+	}
+	// Too old: for a crate, and for what fetch needs of cargo.
+	write("rust = \"1.80.0\"\n")
+	p.fails(fault.Usage, []string{"acme 1.0.0 is compiled by rust 1.80.0, but crate leaf-1.0.0 needs Rust 1.81.0 or later", "run: lockgen update rust@1.81.0"}, "update")
+	write("rust = \"1.77.2\"\n")
+	p.fails(fault.Usage, []string{"but crate leaf-1.0.0 needs Rust 1.81.0"}, "update")
+	p.ok("update", "rust@1.81.0")
+	_ = os.Remove(used)
+	p.ok("update")
+	compiled("1.81.0", true)
+	if out, _ := p.ok("why", "rust"); !strings.Contains(out, "compiles the plugin") {
+		t.Error(out)
+	}
+	if out, _ := p.ok("tree", "acme"); !strings.Contains(out, "rust 1.81.0") || strings.Contains(out, "from the machine") {
+		t.Error(out)
+	}
+	p.ok("update", "rust@1.99.0")
+	compiled("1.99.0", true)
+	first := p.read("plugins.lock.toml")
+	p.ok("update", "--all")
+	if p.read("plugins.lock.toml") != first {
+		t.Error("locking again gives other bytes")
+	}
+	_ = os.Remove(used)
+	// Without it, that of the machine compiles again.
+	p.ok("remove", "rust")
+	compiled("", false)
+	p.ok("add", "rust@1.81.0")
+	compiled("1.81.0", false) // that one is in the cache
+}
