@@ -30,6 +30,9 @@ var generated = []string{
 	"//examples/python:", "//examples/typescript:",
 }
 
+// nodeCache is where Node keeps what it compiled, in a project of these tests.
+const nodeCache = "buck-out/v2/tmp/node-compile-cache"
+
 // Workers of a real service, without the network, the home, the checkout and the variables of
 // this machine, generate the bytes that a build here does. A second checkout takes all of them from the
 // cache. A worker that is lost is replaced. An input that the storage lost or changed is an error.
@@ -69,6 +72,13 @@ func TestRemoteExecution(t *testing.T) {
 		if len(ran[category]) != 1 || ran[category]["Re"] == 0 {
 			t.Errorf("%s ran %v, expected the worker alone", category, ran[category])
 		}
+	}
+	// What Node keeps compiled stays where Buck2 itself runs the action.
+	if _, err := os.Stat(filepath.Join(local.Dir, nodeCache)); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(g.folder, "first", "action", nodeCache)); err == nil {
+		t.Error("a worker keeps what Node compiled")
 	}
 	t.Logf("the worker ran %d actions", ran["protoc_descriptor"]["Re"]+ran["protoc_generate"]["Re"])
 

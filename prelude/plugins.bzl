@@ -44,7 +44,7 @@ def _tree(ctx: AnalysisContext, version: str, locked: Table, entry: Table) -> Ar
     run_fetch(ctx, version, entry, tree, *args)
     return tree
 
-def _launcher(ctx: AnalysisContext, version: str, name: str, unset: list[str], argv: list[str | cmd_args]) -> Artifact:
+def _launcher(ctx: AnalysisContext, version: str, name: str, unset: list[str], argv: list[str | cmd_args], before: list[str] = []) -> Artifact:
     """Writes the file that protoc starts, because `--plugin` takes a file without arguments.
 
     Args:
@@ -53,12 +53,13 @@ def _launcher(ctx: AnalysisContext, version: str, name: str, unset: list[str], a
         name: of the file.
         unset: environment variables of the user that would change what a runtime does.
         argv: words of the command line.
+        before: lines for sh that run before it.
     """
     if ctx.attrs.platform.startswith("windows-"):
         name += ".cmd"
         script = ["@echo off"] + ["set {}=".format(v) for v in unset] + [cmd_args(argv, "%*", delimiter = " ")]
     else:
-        script = ["#!/bin/sh"] + (["unset " + " ".join(unset)] if unset else []) + [cmd_args("exec", argv, '"$@"', delimiter = " ")]
+        script = ["#!/bin/sh"] + (["unset " + " ".join(unset)] if unset else []) + before + [cmd_args("exec", argv, '"$@"', delimiter = " ")]
     launcher = ctx.actions.declare_output("{}/{}".format(version, name), has_content_based_path = True)
     return ctx.actions.write(launcher, script, is_executable = True, with_inputs = True)
 
@@ -80,9 +81,19 @@ _NODE_VARIABLES = [
     "NODE_PENDING_DEPRECATION",
 ]
 
+# Node keeps what it compiled of a plugin for the next run, which takes up to a third off
+# its start: https://nodejs.org/api/module.html#module-compile-cache. The folder lies in
+# Buck2's output folder and is no input or output of an action. Only Buck2's local executor
+# sets the first variable, so a worker does without; the second names the folder of the
+# action, "buck-out/v2/tmp/…". Node uses an entry only for the same path and source, and the
+# path of a plugin has its digest.
+_NODE_COMPILE_CACHE = [
+    'case "${BUCK2_DAEMON_UUID:+$BUCK_SCRATCH_PATH}" in */tmp/*) export NODE_COMPILE_CACHE="${BUCK_SCRATCH_PATH%%/tmp/*}/tmp/node-compile-cache" ;; esac',
+]
+
 def _node(ctx: AnalysisContext, version: str, runtime: Artifact, main: Artifact) -> Artifact:
     """Returns the launcher of a plugin that another locked plugin runs."""
-    return _launcher(ctx, version, ctx.attrs.plugin, _NODE_VARIABLES, [_word(ctx, runtime), _word(ctx, main)])
+    return _launcher(ctx, version, ctx.attrs.plugin, _NODE_VARIABLES, [_word(ctx, runtime), _word(ctx, main)], _NODE_COMPILE_CACHE)
 
 # The same flags as in `fetch`, see internal/install.
 _JAVA_VARIABLES = ["JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "IBM_JAVA_OPTIONS", "OPENJ9_JAVA_OPTIONS", "CLASSPATH"]
