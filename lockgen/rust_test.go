@@ -19,6 +19,7 @@ import (
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // rustArchive is an archive as Rust publishes it for a target, with programs for
@@ -204,7 +205,8 @@ func TestRustCompiles(t *testing.T) {
 	if out, _ := p.ok("tree", "acme"); !strings.Contains(out, "rust 1.81.0") || strings.Contains(out, "from the machine") {
 		t.Error(out)
 	}
-	p.ok("update", "rust@1.99.0")
+	write("rust = \"latest\"\n")
+	p.ok("update", "rust")
 	compiled("1.99.0", true)
 	first := p.read("plugins.lock.toml")
 	p.ok("update", "--all")
@@ -217,4 +219,148 @@ func TestRustCompiles(t *testing.T) {
 	compiled("", false)
 	p.ok("add", "rust@1.81.0")
 	compiled("1.81.0", false) // that one is in the cache
+}
+
+// TestRustReal locks the Rust of this machine, packed as Rust publishes it, with a
+// plugin that has a build script and a procedural macro. fetch compiles that with no
+// Rust on PATH, in two folders for two users.
+func TestRustReal(t *testing.T) {
+	testenv.OnlyFull(t, "it packs and unpacks 600 MB")
+	p, _ := newCargoPlace(t)
+	host := fake.Host(t)
+	rustc, packer := testenv.Program(t, "rustc"), testenv.Program(t, "xz")
+	said, err := exec.Command(rustc, "--print", "sysroot").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sysroot := strings.TrimSpace(string(said))
+	if said, err = exec.Command(rustc, "--version").Output(); err != nil {
+		t.Fatal(err)
+	}
+	version := strings.Fields(string(said))[1]
+	for _, program := range []string{"cargo", "rustc"} { // fetch below has these folders
+		for _, dir := range []string{"/usr/bin", "/bin"} {
+			if _, err := os.Stat(filepath.Join(dir, program)); err == nil {
+				t.Skipf("%s has a %s", dir, program)
+			}
+		}
+	}
+	file := "rust-" + version + "-" + host.RustTarget + ".tar.xz"
+	body := packSysroot(t, packer, sysroot, strings.TrimSuffix(file, ".tar.xz"), host.RustTarget)
+	t.Logf("%s has %d bytes", file, len(body))
+	p.server.File("/rust/dist/"+file, body)
+	p.server.File("/rust/dist/"+file+".sha256", fmt.Appendf(nil, "%s  %s\n", hexSum(body), file))
+	p.json("/api/repos/rust-lang/rust/releases", []map[string]any{{"id": 1, "tag_name": version, "published_at": fake.Released}})
+	p.server.Crate(fake.Crate{Name: "derive", Version: "1.0.0", Extra: "\n[lib]\nproc-macro = true\n", Files: map[string]string{
+		"src/lib.rs": "use proc_macro::TokenStream;\n#[proc_macro]\npub fn answer(_: TokenStream) -> TokenStream { \"42\".parse().unwrap() }\n"}})
+	p.server.Crate(fake.Crate{Name: "protoc-gen-acme", Version: "1.0.0", Deps: []fake.CrateDep{{Name: "derive", Req: "^1"}}, Files: map[string]string{
+		"build.rs":    "fn main() { println!(\"cargo:rustc-env=BUILT=by a script\"); }\n",
+		"src/main.rs": "fn main() { if std::env::args().count() > 1 { println!(\"{} {}\", derive::answer!(), env!(\"BUILT\")); } else { let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink()); } }\n"}})
+	p.write("plugins.toml", "platforms = [\""+host.Name+"\"]\n\n[registries]\ncargo = \""+p.server.CrateIndex()+"\"\n\n[plugins]\nrust = \"latest\"\n"+acme+
+		"\n[policy]\nbuild-scripts = [\"acme\"]\n"+p.rustMirror())
+	if _, talk := p.ok("update", "-v"); !strings.Contains(talk, "testing acme 1.0.0") {
+		t.Error(talk)
+	}
+	if v := p.locked().Plugins["acme"]["1.0.0"]; v.Toolchain != "rust@"+version {
+		t.Errorf("locked %+v", v)
+	}
+	var programs [2][]byte
+	for i := range programs {
+		home, cache := t.TempDir(), filepath.Join(t.TempDir(), strings.Repeat("deep/", i)+"cache")
+		fetch := func(args ...string) string {
+			t.Helper()
+			cmd := exec.Command(fetchProgram(t), args...)
+			cmd.Dir = p.dir
+			cmd.Env = []string{"HOME=" + home, "PATH=/usr/bin:/bin", "BUCK2_PROTOBUF_CACHE_DIR=" + cache, "USER=user" + fmt.Sprint(i)}
+			var stderr bytes.Buffer
+			cmd.Stderr = &stderr
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatalf("fetch %v: %v\n%s", args, err, &stderr)
+			}
+			return strings.TrimSpace(string(out))
+		}
+		program := fetch("get", "acme")
+		if out, err := exec.Command(program, "say").Output(); err != nil || string(out) != "42 by a script\n" {
+			t.Errorf("it said %q (%v)", out, err)
+		}
+		if programs[i], err = os.ReadFile(program); err != nil {
+			t.Fatal(err)
+		}
+		if out := fetch("run", "rust", "--", "--version"); out != strings.TrimSpace(string(said)) {
+			t.Errorf("rust is %q, want %q", out, said)
+		}
+		if left, err := os.ReadDir(home); err != nil || len(left) > 0 {
+			t.Errorf("left in the home: %v (%v)", left, err)
+		}
+		// What was compiled is found without the toolchain, and by nobody else's.
+		p.server.Forget()
+		if again := fetch("get", "--offline", "acme"); again != program || p.server.Count("") > 0 {
+			t.Errorf("%s, then %s", program, again)
+		}
+	}
+	if !bytes.Equal(programs[0], programs[1]) {
+		t.Errorf("two folders, two programs: of %d and %d bytes", len(programs[0]), len(programs[1]))
+	}
+}
+
+// packSysroot packs an installed Rust as it is published: a component has what the
+// list of its files in the sysroot names.
+func packSysroot(t *testing.T, packer, sysroot, top, target string) []byte {
+	t.Helper()
+	cmd := exec.Command(packer, "-0", "-T2", "-c")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w := tar.NewWriter(in)
+	add := func(name string, mode int64, data []byte) {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: top + "/" + name, Mode: mode, Size: int64(len(data)), ModTime: time.Unix(0, 0)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("install.sh", 0o755, []byte("#!/bin/bash\n"))
+	add("rust-docs/share/doc/rust/html/index.html", 0o644, []byte("not unpacked"))
+	for _, component := range []string{"rustc", "cargo", "rust-std"} {
+		folder := strings.Replace(component, "std", "std-"+target, 1)
+		list, err := os.ReadFile(filepath.Join(sysroot, "lib", "rustlib", "manifest-"+component+"-"+target))
+		if err != nil {
+			t.Skipf("this Rust was not installed by rustup: %v", err)
+		}
+		add(folder+"/manifest.in", 0o644, list)
+		for line := range strings.Lines(string(list)) {
+			name, ok := strings.CutPrefix(strings.TrimSpace(line), "file:")
+			if !ok || strings.HasPrefix(filepath.Base(name), "librustc-stable_rt.") { // 100 MB of sanitizers
+				continue
+			}
+			from := filepath.Join(sysroot, filepath.FromSlash(name))
+			info, err := os.Stat(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := os.ReadFile(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			add(folder+"/"+name, int64(info.Mode().Perm()), data)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }

@@ -110,6 +110,18 @@ func (c *job) await(ctx context.Context, jobs []*job) (ok bool) {
 	return true
 }
 
+// link is [plan.Want.Link] for what c is now, after await. Of a range that compiles it,
+// the version may be chosen, but not adopted yet.
+func (c *job) link(all []*plan.Want, jobs []*job) {
+	w, all := c.now(), slices.Clone(all)
+	for _, other := range jobs {
+		if i := slices.Index(all, other.root); i >= 0 && other.name == w.CompiledBy {
+			all[i] = other.now()
+		}
+	}
+	w.Link(all)
+}
+
 // lastOfAll waits until every other job has everything it needs: compiling
 // takes minutes, so all other errors should be reported first. It returns false
 // if something has failed or ctx has ended.

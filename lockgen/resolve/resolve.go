@@ -209,8 +209,9 @@ func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*
 		if old != nil {
 			fit = w.LockedAs(u.Manifest, old)
 		}
+		compiled := func(o *plan.Want) bool { return o.Name == fit.CompiledBy && u.moves[o] }
 		switch {
-		case again[w] || old == nil && needed[w] || languages[w.Language]:
+		case again[w] || old == nil && needed[w] || languages[w.Language] || slices.ContainsFunc(fit.Uses(), compiled):
 			pending = append(pending, w)
 		case only && old == nil:
 			u.out.Notes = append(u.out.Notes, w.String()+" is still not locked; run: lockgen update")
@@ -540,7 +541,7 @@ func (u *update) run(ctx, download context.Context, stop func(), all []*plan.Wan
 		if !c.beside(ctx, jobs) {
 			return
 		}
-		c.now().Link(all)
+		c.link(all, jobs)
 		if name, version, _ := strings.Cut(c.now().Toolchain, "@"); name != "" && download.Err() != nil && u.Entry(name, version) == nil {
 			return // another failure ended the download
 		}
