@@ -12,7 +12,8 @@ import (
 )
 
 // A benchmark is one of a package of this repository, which measures both sides by
-// turns and reports the median of each as a metric that ends in -s or -ms.
+// turns and reports the median of each as a metric that ends in -s or -ms, or the most
+// memory of each in -MiB.
 type benchmark struct {
 	group, name, pkg string
 	runs, quick      int      // how often both sides run, for all and for --quick
@@ -50,6 +51,7 @@ var groups = []struct{ key, title string }{
 	{"start", "Start of an installed plugin"},
 	{"codegen", "Generating code"},
 	{"locks", "Locks of 10 to 10,000 artifacts"},
+	{"memory", "Memory, the most that a process has"},
 }
 
 var benchmarks = []benchmark{
@@ -94,6 +96,26 @@ var benchmarks = []benchmark{
 		file: "loading.svg", title: "buck2 targets by a fresh daemon", x: "artifacts in the lock",
 		lines: []line{{"a lock", "locked-s"}, {"http_file, one a version", "files-s"}, {"neither", "empty-s"}},
 	}},
+	{group: "memory", name: "Memory", pkg: "./lockgen", runs: 3, quick: 1, rows: memoryRows()},
+}
+
+// memoryRows are the peaks of commands beside that of `version` of the same program.
+func memoryRows() (rows []row) {
+	for _, m := range []struct{ metric, work, program string }{
+		{"check-MiB", "`lockgen check` of the lock of this repository", "lockgen"},
+		{"check-many-MiB", "`lockgen check`, 10,000 artifacts", "lockgen"},
+		{"update-many-MiB", "`lockgen update` with nothing to do, 10,000 artifacts", "lockgen"},
+		{"list-MiB", "`lockgen list`", "lockgen"},
+		{"sbom-MiB", "`lockgen sbom`", "lockgen"},
+		{"report-MiB", "`lockgen report --html`", "lockgen"},
+		{"mirror-MiB", "`lockgen mirror node`, 58 MB to a folder", "lockgen"},
+		{"get-cold-MiB", "`fetch get node` with nothing cached, 58 MB and 5,000 files", "fetch"},
+		{"get-warm-MiB", "`fetch get node`, installed", "fetch"},
+		{"verify-MiB", "`fetch cache verify` of it", "fetch"},
+	} {
+		rows = append(rows, row{work: m.work, beside: "`" + m.program + " version`", ours: m.metric, theirs: m.program + "-version-MiB"})
+	}
+	return rows
 }
 
 // sizes are the numbers of artifacts of the locks that are measured.

@@ -107,11 +107,21 @@ func (m machine) String() string {
 	return text + "."
 }
 
-// An entry is one row of the report: two times in seconds, or why there are none.
+// An entry is one row of the report: two times in seconds or two sizes in MiB, or why
+// there are none.
 type entry struct {
 	group, work, beside string
 	ours, theirs        float64
+	size                bool
 	why                 string
+}
+
+// figures are the two numbers as people write them.
+func (e entry) figures() (ours, theirs string) {
+	if e.size {
+		return digits(e.ours) + " MiB", digits(e.theirs) + " MiB"
+	}
+	return span(e.ours), span(e.theirs)
 }
 
 // A report is what was measured.
@@ -133,8 +143,8 @@ type drawing struct {
 
 type point struct{ x, y float64 }
 
-// seconds is a metric in seconds.
-func seconds(metrics map[string]float64, name string) (float64, bool) {
+// measured is a metric in seconds or MiB.
+func measured(metrics map[string]float64, name string) (float64, bool) {
 	value, ok := metrics[name]
 	if strings.HasSuffix(name, "-ms") {
 		value /= 1e3
@@ -151,8 +161,11 @@ func (r *report) add(b benchmark, found map[string]*result) {
 		times = b.quick
 	}
 	how := "median"
-	if b.shortest {
+	switch {
+	case b.shortest:
 		how = "shortest"
+	case strings.HasSuffix(b.rows[0].ours, "-MiB"):
+		how = "largest"
 	}
 	if r.notes == nil {
 		r.notes = map[string][]string{}
@@ -168,14 +181,14 @@ func (r *report) add(b benchmark, found map[string]*result) {
 		}
 	}
 	for _, row := range b.rows {
-		e := entry{group: b.group, work: row.work, beside: row.beside}
+		e := entry{group: b.group, work: row.work, beside: row.beside, size: strings.HasSuffix(row.ours, "-MiB")}
 		of := found[row.sub]
 		if of == nil {
 			of = &result{}
 		}
 		var have, beside bool
-		e.ours, have = seconds(of.metrics, row.ours)
-		e.theirs, beside = seconds(of.metrics, row.theirs)
+		e.ours, have = measured(of.metrics, row.ours)
+		e.theirs, beside = measured(of.metrics, row.theirs)
 		if !have || !beside {
 			e.why = b.why(row, found)
 		} else if row.tool != "" && !slices.Contains(r.used, row.tool) {
@@ -195,7 +208,7 @@ func (r *report) add(b benchmark, found map[string]*result) {
 		for _, size := range sizes {
 			for i, line := range b.curve.lines {
 				if of := found[size]; of != nil {
-					if y, ok := seconds(of.metrics, line.metric); ok {
+					if y, ok := measured(of.metrics, line.metric); ok {
 						x, _ := strconv.ParseFloat(size, 64)
 						d.points[i] = append(d.points[i], point{x, y})
 						some = true
@@ -215,11 +228,16 @@ func span(seconds float64) string {
 	if seconds < 1 {
 		seconds, unit = seconds*1e3, " ms"
 	}
-	digits := 0
-	for limit := 100.0; seconds < limit && digits < 2; limit /= 10 {
-		digits++
+	return digits(seconds) + unit
+}
+
+// digits is a number with three digits that count.
+func digits(value float64) string {
+	after := 0
+	for limit := 100.0; value < limit && after < 2; limit /= 10 {
+		after++
 	}
-	return strconv.FormatFloat(seconds, 'f', digits, 64) + unit
+	return strconv.FormatFloat(value, 'f', after, 64)
 }
 
 // ratio is a ratio with two digits that count.
@@ -260,7 +278,8 @@ func (r *report) markdown() string {
 				fmt.Fprintf(&b, "| %s | %s | – | – | not here: %s |\n", plain(e.work), plain(e.beside), plain(e.why))
 				continue
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", plain(e.work), plain(e.beside), span(e.ours), span(e.theirs), ratio(e.ours, e.theirs))
+			ours, theirs := e.figures()
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", plain(e.work), plain(e.beside), ours, theirs, ratio(e.ours, e.theirs))
 		}
 	}
 	return b.String()

@@ -160,6 +160,82 @@ func BenchmarkCold(b *testing.B) {
 	coldUpdate(b, buildLockgen(b), manifest, os.Environ(), http.DefaultClient, func(string) []remoteFile { return locked })
 }
 
+// BenchmarkMemory reports the largest resident size of a process of each command, in
+// MiB, that of `version` among them. What a command starts, such as npm, is not counted.
+// Commands that download do so from the registries of this machine's clients.
+//
+//	go test -run '^$' -bench Memory -benchtime 3x ./lockgen
+func BenchmarkMemory(b *testing.B) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		b.Skip("needs /proc")
+	}
+	lockgen, fetch := buildLockgen(b), filepath.Join(b.TempDir(), "fetch")
+	if out, err := exec.Command("go", "build", "-o", fetch, "../fetch").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	own, many := b.TempDir(), b.TempDir()
+	for _, name := range []string{"plugins.toml", "plugins.lock.toml"} {
+		data, err := os.ReadFile(filepath.Join("..", name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(own, name), data, 0o644)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	manifest, locked := manyArtifacts(10000)
+	for name, text := range map[string]string{"plugins.toml": manifest, "plugins.lock.toml": locked} {
+		if err := os.WriteFile(filepath.Join(many, name), []byte(text), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+	most := map[string]int64{}
+	run := func(metric, dir, cache string, command ...string) {
+		cmd := exec.Command(command[0], command[1:]...)
+		cmd.Dir, cmd.Env = dir, os.Environ()
+		if cache != "" {
+			cmd.Env = append(cmd.Env, "BUCK2_PROTOBUF_CACHE_DIR="+cache)
+		}
+		var errs bytes.Buffer
+		cmd.Stderr = &errs
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		stop := make(chan struct{})
+		peak := watchMemory(cmd.Process.Pid, 200*time.Microsecond, stop)
+		err := cmd.Wait()
+		close(stop)
+		if err != nil {
+			b.Fatalf("%v: %v\n%s", command, err, errs.String())
+		}
+		most[metric] = max(most[metric], <-peak)
+	}
+	for b.Loop() {
+		run("lockgen-version-MiB", own, "", lockgen, "version")
+		run("fetch-version-MiB", own, "", fetch, "version")
+		run("check-MiB", own, "", lockgen, "check")
+		run("check-many-MiB", many, "", lockgen, "check")
+		run("update-many-MiB", many, "", lockgen, "update")
+		run("list-MiB", own, "", lockgen, "list")
+		run("sbom-MiB", own, "", lockgen, "sbom")
+		run("report-MiB", own, "", lockgen, "report", "--html", "report.html", "--offline")
+		cache := b.TempDir()
+		run("get-cold-MiB", own, cache, fetch, "get", "node")
+		run("get-warm-MiB", own, cache, fetch, "get", "node")
+		run("verify-MiB", own, cache, fetch, "cache", "verify")
+		run("mirror-MiB", own, cache, lockgen, "mirror", "node", "--platform", "linux-x86_64", "--to", "oci-layout:"+filepath.Join(cache, "layout"))
+		if err := os.RemoveAll(cache); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for metric, kib := range most {
+		if kib == 0 {
+			b.Fatalf("%s: its process ended before it was measured", metric)
+		}
+		b.ReportMetric(float64(kib)/(1<<10), metric)
+	}
+}
+
 // buildLockgen builds the program and returns its path.
 func buildLockgen(b *testing.B) string {
 	b.Helper()
@@ -194,7 +270,7 @@ func coldUpdate(b *testing.B, lockgen, manifest string, env []string, client *ht
 			b.Fatal(err)
 		}
 		stop := make(chan struct{})
-		peak := watchMemory(cmd.Process.Pid, stop)
+		peak := watchMemory(cmd.Process.Pid, 5*time.Millisecond, stop)
 		err := cmd.Wait()
 		update = append(update, time.Since(start))
 		close(stop)
@@ -263,7 +339,7 @@ func (f remoteFile) download(client *http.Client, name string) error {
 
 // watchMemory sends the largest resident size of a process in KiB, until stop,
 // where /proc tells it. That of wait4 is at least what this process has itself.
-func watchMemory(pid int, stop chan struct{}) chan int64 {
+func watchMemory(pid int, every time.Duration, stop chan struct{}) chan int64 {
 	peak := make(chan int64, 1)
 	go func() {
 		var most int64
@@ -279,7 +355,7 @@ func watchMemory(pid int, stop chan struct{}) chan int64 {
 			case <-stop:
 				peak <- most
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(every):
 			}
 		}
 	}()
