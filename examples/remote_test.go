@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,6 +136,21 @@ func TestRemoteConfigurations(t *testing.T) {
 			out := p.On(t).Must("audit", "execution-platform-resolution", "--config-file", file, "//examples/typescript:ts-proto")
 			if !strings.Contains(out, "Execution platform: "+string(want[1])+"\n") {
 				t.Errorf("not on %s:\n%s", want[1], out)
+			}
+			if strings.HasSuffix(string(want[1]), ":cache") {
+				return
+			}
+			// A machine of another system fetches the workers' plugins itself, with a
+			// `fetch` of its own. Its name is all that is of another system here.
+			for _, host := range []string{"macos", "windows"} {
+				cmds := p.On(t).Must("aquery", "--fake-host", host, "--config-file", file, "deps(//examples/typescript:ts-proto)", "--output-attribute", "^cmd$")
+				if platforms := regexp.MustCompile(`--platform, [\w-]+`).FindAllString(cmds, -1); len(platforms) < 3 || slices.ContainsFunc(platforms, func(p string) bool { return p != "--platform, linux-x86_64" }) {
+					t.Errorf("on %s: plugins for %q", host, platforms)
+				}
+				fetch := p.On(t).Must("audit", "execution-platform-resolution", "--fake-host", host, "--config-file", file, "//:fetch")
+				if !strings.Contains(fetch, "Execution platform: prelude//platforms:default\n") {
+					t.Errorf("on %s: fetch is not built for this machine:\n%s", host, fetch)
+				}
 			}
 		})
 	}
