@@ -77,6 +77,10 @@ func lies(t *testing.T, s *stand, share, n int, tried, held *atomic.Int64) {
 	row := 0
 	for c, args := range [][]string{{"update"}, {"outdated"}, {"check", "--upstream"}} {
 		l.args = args
+		if s.log != nil { // it is as long as what was asked of it: from now on, the same is asked
+			l.before()
+			r.ok(args...)
+		}
 		l.before()
 		l.out, _ = r.ok(args...)
 		l.honest = l.requests()

@@ -267,13 +267,18 @@ func (c Config) Transparent(path string) bool {
 // Place returns where Go gets the zip or mod file of a module, for messages: its
 // URL, or all proxies if there are several.
 func (c Config) Place(path, version, suffix string) string {
-	if p, err := module.EscapePath(path); err == nil {
-		path = p
-	}
 	if v, err := module.EscapeVersion("v" + version); err == nil {
 		version = strings.TrimPrefix(v, "v")
 	}
-	file := "/" + path + "/@v/v" + version + "." + suffix
+	return c.at(path, "v"+version+"."+suffix)
+}
+
+// at is Place for any document of a module.
+func (c Config) at(path, document string) string {
+	if p, err := module.EscapePath(path); err == nil {
+		path = p
+	}
+	file := "/" + path + "/@v/" + document
 	if !strings.ContainsAny(c.Proxy, ",|") {
 		return redact.URL(strings.TrimSuffix(c.Proxy, "/") + file)
 	}

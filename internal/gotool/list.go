@@ -89,8 +89,13 @@ func (g *Client) Versions(ctx context.Context, c Config, scratch, path string) (
 	if len(all) != 1 || len(good) != 1 {
 		return nil, fault.Errorf(fault.Upstream, "run it yourself to see what Go says, and check: go env GOPROXY", "go list -m -versions %s printed nothing", path)
 	}
-	if len(all[0].Versions) == 0 && strings.TrimPrefix(good[0].Version, "v") != "" && module.IsPseudoVersion(good[0].Version) {
+	switch newest := good[0].Version; {
+	case len(all[0].Versions) > 0 || newest == "":
+	case module.IsPseudoVersion(newest):
 		return nil, fault.Missingf(fault.Upstream, "use the version of a commit, as printed by: go list -m "+latest, "go module %s has no version", path)
+	default: // Go passes over lines that are no version
+		return nil, fault.Errorf(fault.Upstream, "see what answers there: it has to be a list of versions, one a line; run the command again when it is",
+			"the module proxy says that go module %s has the version %s, and lists none: %s", path, redact.Line(newest), c.at(path, "list"))
 	}
 	var news []News
 	for _, v := range all[0].Versions {

@@ -37,7 +37,7 @@ func newsProxy(t *testing.T) (*Client, *fake.Server, Config) {
 
 // TestGoVersions: which versions there are, and what their author says of them.
 func TestGoVersions(t *testing.T) {
-	g, _, c := newsProxy(t)
+	g, s, c := newsProxy(t)
 	got, err := g.Versions(t.Context(), c, t.TempDir(), newsPath)
 	if err != nil || len(got) != 4 {
 		t.Fatalf("%+v, %v", got, err)
@@ -56,6 +56,10 @@ func TestGoVersions(t *testing.T) {
 	if got, err := g.Versions(t.Context(), c, t.TempDir(), "example.com/none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a module that is not there: %+v, %v", got, err)
 	}
+	list := "/go/example.com/!tool/@v/list"
+	s.Fault(list, fake.HTML())
+	_, err = g.Versions(t.Context(), c, t.TempDir(), newsPath)
+	fake.WantFault(t, err, fault.Upstream, "go module example.com/Tool has the version v1.3.0, and lists none: "+s.URL+list)
 }
 
 // TestGoNews: what authors, the proxy and the checksum database say of modules,
