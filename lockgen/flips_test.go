@@ -3,18 +3,29 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/birbparty/buck2-protobuf/internal/clients"
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/manifest"
+	"github.com/birbparty/buck2-protobuf/internal/store"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
+	"github.com/birbparty/buck2-protobuf/internal/ui"
+	"github.com/birbparty/buck2-protobuf/lockgen/download"
+	"github.com/birbparty/buck2-protobuf/lockgen/plan"
+	"github.com/birbparty/buck2-protobuf/lockgen/session"
+	"github.com/birbparty/buck2-protobuf/lockgen/source"
 )
 
 // TestFlippedAtLockTime: a file that differs in one bit from what its registry
@@ -35,8 +46,6 @@ func TestFlippedAtLockTime(t *testing.T) {
 			switch {
 			case s.kind == lock.Go: // TestFlippedModule of internal/gotool has more, before anything is compiled
 				n = testenv.Count(1, 64)
-			case s.kind == lock.Pip:
-				n = testenv.Count(1, 4096)
 			case s.need != nil: // a client is started for each
 				n = testenv.Count(1, 1024)
 			}
@@ -80,6 +89,85 @@ func TestFlippedAtLockTime(t *testing.T) {
 			tried, held := flip(start, "update", "tool")
 			testenv.Held(t, "one bit of a file flipped that is locked: exit 5, the file named, the lock untouched", name, tried, held)
 			r.locks("tool")
+		})
+	}
+}
+
+// TestFlippedDownload: what npm, pip or cargo chose is downloaded by lockgen, and a file
+// that differs in one bit is refused there. The client starts once for all of them.
+func TestFlippedDownload(t *testing.T) {
+	testenv.OnlyFull(t, "TestFlippedAtLockTime tries some, with all that comes before")
+	for _, s := range stands(t) {
+		if s.kind != lock.NPM && s.kind != lock.Pip && s.kind != lock.Cargo {
+			continue // without a client all are in TestFlippedAtLockTime; Go downloads by itself, see TestFlippedModule
+		}
+		t.Run(s.kind, func(t *testing.T) {
+			s.need(t)
+			for name, value := range s.env {
+				t.Setenv(name, value)
+			}
+			r := s.newRing(t)
+			good := r.servedFile()
+			m, _, err1 := manifest.Read(r.path("plugins.toml"))
+			st, err2 := store.Open(r.cache)
+			if err1 != nil || err2 != nil {
+				t.Fatal(err1, err2)
+			}
+			for _, of := range []string{s.kind, s.kind + ", locked"} {
+				old, _, err := lock.Read(r.path("plugins.lock.toml"))
+				if err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Fatal(err)
+				}
+				wants, err := plan.Wants(m, old)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w := wants[slices.IndexFunc(wants, func(w *plan.Want) bool { return w.Name == "tool" })]
+				asks := session.New(m, old, session.Settings{Dir: r.dir, Store: st, Clients: &clients.Set{}, UI: ui.New("lockgen", io.Discard, io.Discard), Timeouts: r.timeouts})
+				defer asks.Close()
+				asks.Needed = download.New(asks, 0).Needed
+				from, err := asks.Source(t.Context(), s.kind)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found, err := from.Resolve(t.Context(), w, []lock.Platform{fake.Platform(t, arm)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				i := slices.IndexFunc(found.Artifacts, func(a *source.Artifact) bool { return a.Label == s.label })
+				if i < 0 {
+					t.Fatalf("no %s was found", s.label)
+				}
+				chosen := found.Artifacts[i]
+				fetch := func(body []byte) error {
+					if err := os.RemoveAll(r.blob(good)); err != nil {
+						t.Fatal(err)
+					}
+					r.server.Fault(r.artifact, fake.Map(func([]byte) []byte { return body }))
+					defer r.server.Fault(r.artifact)
+					errs, err := download.New(asks, 0).Fetch(t.Context(), []*source.Artifact{chosen}, false, false)
+					return cmp.Or(errs[chosen.Identity], err)
+				}
+				if err := fetch(good); err != nil {
+					t.Fatal(err)
+				}
+				tried, held := min(4096, 8*len(good)), 0
+				for i := range tried {
+					bit := i * 8 * len(good) / tried
+					bad := bytes.Clone(good)
+					bad[bit/8] ^= 1 << (bit % 8)
+					err := fetch(bad)
+					_, err1 := os.Lstat(r.blob(good))
+					_, err2 := os.Lstat(r.blob(bad))
+					if fault.Of(err) == fault.Integrity && strings.Contains(err.Error(), r.artifact) && err1 != nil && err2 != nil && fake.Leftover(t, r.cache) == "" {
+						held++
+					} else {
+						t.Errorf("bit %d of byte %d: %v; in the cache: %v, %v", bit%8, bit/8, err, err1, err2)
+					}
+				}
+				testenv.Held(t, "one bit of a file flipped, where lockgen downloads what a client chose: exit 5, the file named, nothing kept", of, tried, held)
+				r.locks()
+			}
 		})
 	}
 }
