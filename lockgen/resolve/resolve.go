@@ -189,16 +189,7 @@ func (u *update) touched() (names map[string]bool, only bool) {
 // what must be resolved.
 func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*plan.Want {
 	touched, only := u.touched()
-	needed := map[*plan.Want]bool{} // runtimes and toolchains of what is resolved
-	for _, w := range wants {
-		if again[w] {
-			for _, c := range w.Candidates() {
-				for _, used := range c.Uses() {
-					needed[used] = true
-				}
-			}
-		}
-	}
+	needed := used(again)
 	languages := u.languages(wants, again)
 	var pending []*plan.Want
 	for _, w := range wants {
@@ -232,6 +223,22 @@ func (u *update) keepOrSettle(wants []*plan.Want, again map[*plan.Want]bool) []*
 		}
 	}
 	return pending
+}
+
+// used returns the runtimes and toolchains that any source of what is resolved needs.
+func used(resolved map[*plan.Want]bool) map[*plan.Want]bool {
+	needed := map[*plan.Want]bool{}
+	for w, again := range resolved {
+		if !again {
+			continue
+		}
+		for _, c := range w.Candidates() {
+			for _, other := range c.Uses() {
+				needed[other] = true
+			}
+		}
+	}
+	return needed
 }
 
 // drop removes what nobody asks for; with names, only versions of those.
