@@ -14,8 +14,8 @@ var removeVerb = &cli.Verb[program]{
 With its last version, a plugin is also removed from the bundles and from
 build-scripts of [policy]. Packages and repositories that only it needed are
 removed from allow; scopes, owners and hosts stay. What ran or compiled it
-(node, go) is removed as well if no other plugin needs it and no bundle names
-it. lockgen reports each of these.`,
+(node, go, rust) is removed as well if no other plugin needs it and no bundle
+names it. lockgen reports each of these.`,
 	Example: `lockgen remove protoc-gen-ts
 lockgen remove ts-proto@2.7.2`,
 	JSON: true, Run: runRemove, Flags: dryRunFlag,

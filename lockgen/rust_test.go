@@ -4,65 +4,19 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/ulikunitz/xz"
-
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
 	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
-
-// rustArchive is an archive as Rust publishes it for a target, with programs for
-// the files in bin. What has the name bait must not be unpacked.
-func rustArchive(t testing.TB, version, target string, programs map[string]string) []byte {
-	t.Helper()
-	top := "rust-" + version + "-" + target + "/"
-	lib := "lib/rustlib/" + target + "/lib/"
-	files := map[string]string{
-		top + "install.sh": "bait", top + "components": "rustc\ncargo\nrust-std-" + target + "\nrust-docs\nclippy-preview\n", top + "version": version, top + "rust-installer-version": "3\n",
-		top + "rustc/manifest.in": "bait", top + "cargo/manifest.in": "bait", top + "rust-std-" + target + "/manifest.in": "bait",
-		top + "rustc/lib/librustc_driver-1.so": "driver", top + "rust-std-" + target + "/" + lib + "libstd-1.rlib": "std of " + target,
-		top + "rust-docs/manifest.in": "bait", top + "rust-docs/share/doc/rust/html/bait.html": "bait", top + "clippy-preview/bin/bait": "bait",
-	}
-	for name, text := range programs {
-		files[top+map[bool]string{true: "cargo", false: "rustc"}[strings.HasPrefix(name, "cargo")]+"/bin/"+name] = text
-	}
-	var out bytes.Buffer
-	x, err := xz.NewWriter(&out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := tar.NewWriter(x)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		mode := int64(0o644)
-		if path.Base(path.Dir(name)) == "bin" {
-			mode = 0o755
-		}
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: mode, Size: int64(len(files[name])), ModTime: time.Unix(0, 0)}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write([]byte(files[name])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := x.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
-}
 
 // publishRust has the server stand in for where Rust publishes its versions, and
 // for GitHub, which lists them. Here says what bin has for a platform.
@@ -74,7 +28,7 @@ func (p *place) publishRust(platforms []string, here func(p lock.Platform, versi
 		for _, name := range platforms {
 			platform, _ := lock.LookupPlatform(name)
 			file := "rust-" + version + "-" + platform.RustTarget + ".tar.xz"
-			body := rustArchive(p.t, version, platform.RustTarget, here(platform, version))
+			body := fake.RustArchive(version, platform.RustTarget, here(platform, version))
 			p.server.File("/rust/dist/"+file, body)
 			p.server.File("/rust/dist/"+file+".sha256", fmt.Appendf(nil, "%s  %s\n", hexSum(body), file))
 		}
@@ -152,6 +106,7 @@ func TestRust(t *testing.T) {
 // with another one. The locked one is a script that runs that of the machine.
 func TestRustCompiles(t *testing.T) {
 	t.Parallel()
+	testenv.OnlyFull(t, "it starts cargo many times; Buck2 compiles with a locked Rust in TestCargoPlugin of prelude")
 	p, _ := newCargoPlace(t)
 	host := fake.Host(t)
 	if host.OS == "windows" {
@@ -219,6 +174,13 @@ func TestRustCompiles(t *testing.T) {
 	compiled("", false)
 	p.ok("add", "rust@1.81.0")
 	compiled("1.81.0", false) // that one is in the cache
+	if out, _ := p.ok("explain", "acme"); !strings.Contains(out, "compiled by: rust@1.81.0\n") {
+		t.Error(out)
+	}
+	p.ok("remove", "acme")
+	if l := p.locked(); len(l.Plugins) > 0 {
+		t.Errorf("left %v", l.Plugins)
+	}
 }
 
 // TestRustReal locks the Rust of this machine, packed as Rust publishes it, with a

@@ -370,6 +370,34 @@ func TestReleaseExec(t *testing.T) {
 	}
 }
 
+// TestReleasePlace: files get the places that Place says, links with them, and what
+// has none is left out, but not unchecked.
+func TestReleasePlace(t *testing.T) {
+	o := Options{Format: "tar.gz", Release: true, Place: func(p string) string {
+		if name, ok := strings.CutPrefix(p, "top/part/"); ok {
+			return name
+		}
+		return ""
+	}}
+	files, dst, err := unpackInJail(t, tempArchive(t, tgz(
+		file("top/part/bin/tool"), symlink("top/part/bin/other", "tool"), hardlink("top/part/lib/third", "top/part/bin/tool"), symlink("top/doc/bait", "../part/bin/tool"), file("top/doc/bin/tool"),
+	)), o, defaultLimits)
+	var got []string
+	for _, f := range files {
+		got = append(got, f.Path)
+	}
+	if err != nil || !slices.Equal(got, []string{"bin/other", "bin/tool", "lib/third"}) {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if _, err := os.Stat(filepath.Join(dst, "lib", "third")); err != nil {
+		t.Error(err)
+	}
+	_, _, err = unpackInJail(t, tempArchive(t, tgz(file("top/part/bin/tool"), hardlink("top/part/lib/third", "top/doc/tool"))), o, defaultLimits)
+	checkRefused(t, nil, err, "a hard link to")
+	_, _, err = unpackInJail(t, tempArchive(t, tgz(file("top/part/bin/tool"), file("top/doc/../../x"))), o, defaultLimits)
+	checkRefused(t, nil, err, "unsafe entry")
+}
+
 // TestFormats: every format is read, and an unknown one is our own fault.
 func TestFormats(t *testing.T) {
 	want := slices.Sorted(slices.Values(append([]string{"raw"}, lock.Archives...)))

@@ -29,6 +29,7 @@ type Explanation struct {
 	Locked   bool                 `json:"locked"`
 	From     string               `json:"from,omitempty"`
 	Runtime  string               `json:"runtime,omitempty"`
+	Compiler string               `json:"toolchain,omitempty"`
 	Python   []string             `json:"python,omitempty"`  // interpreters that run it
 	Serves   []string             `json:"serves,omitempty"`  // for a runtime: the plugins whose code it matches, NAME@VERSION
 	Program  string               `json:"program,omitempty"` // name of the executable
@@ -60,7 +61,7 @@ func New(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Wa
 		s.About = p.About
 	}
 	if want != nil {
-		s.Asked, s.Spec, s.Runtime = want.At, want.Asked, want.Runtime
+		s.Asked, s.Spec, s.Runtime, s.Compiler = want.At, want.Asked, want.Runtime, want.Toolchain
 		sources, out := want.Sources()
 		for _, from := range sources {
 			s.Sources = append(s.Sources, from.String())
@@ -97,6 +98,7 @@ func New(m *manifest.Manifest, l *lock.Lock, name, version string, want *plan.Wa
 	for _, dep := range v.Deps {
 		s.Imports = append(s.Imports, lock.ProtosPrefix+dep)
 	}
+	s.Compiler = v.Toolchain
 	s.Runtime, s.Trust, s.Evidence, s.Cells, s.Files = v.Runtime, v.Trust, closure.Evidence[v.Trust], v.Platforms, v.Files
 	return s
 }
@@ -157,6 +159,9 @@ func (s *Explanation) Text(why string) string {
 			as = fmt.Sprintf(", as %s (%s)", s.Program, s.Entry)
 		}
 		t.line("runs on: %s%s", s.Runtime, as)
+	}
+	if s.Compiler != "" {
+		t.line("compiled by: %s", s.Compiler)
 	}
 	if len(s.Runs) > 0 {
 		t.line("runs: %s", strings.Join(s.Runs, ", "))
