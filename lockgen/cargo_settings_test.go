@@ -11,6 +11,7 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
 	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
@@ -175,6 +176,7 @@ func TestCargoToken(t *testing.T) {
 	replaced := "[source.crates-io]\nreplace-with = \"my-corp\"\n"
 	secret := "token = \"" + token + "\"\n"
 	program, check := cargoCanary(t)
+	row := testenv.Rows(t, "a credential of the settings of a client or of docker: its registry gets it, no other host, and no message and lock", lock.Cargo)
 	for _, tt := range []struct {
 		name, config, credentials string
 		env                       [][2]string
@@ -210,6 +212,7 @@ func TestCargoToken(t *testing.T) {
 			if tt.full {
 				testenv.OnlyFull(t, "another form of what the row above has")
 			}
+			row(t)
 			for name, text := range map[string]string{"config.toml": tt.config, "credentials.toml": tt.credentials, "credentials": tt.old, "more.toml": named + secret} {
 				if text == "" {
 					if err := os.RemoveAll(filepath.Join(home, name)); err != nil {

@@ -17,6 +17,8 @@ import (
 
 	"github.com/birbparty/buck2-protobuf/internal/fake"
 	"github.com/birbparty/buck2-protobuf/internal/fault"
+	"github.com/birbparty/buck2-protobuf/internal/lock"
+	"github.com/birbparty/buck2-protobuf/internal/testenv"
 )
 
 // registry is a place with a registry of OCI, whose docker has the credentials
@@ -438,6 +440,7 @@ func TestOCICredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	row := testenv.Rows(t, "a credential of the settings of a client or of docker: its registry gets it, no other host, and no message and lock", lock.OCI)
 	for _, tt := range []struct {
 		what   string
 		docker func(host, other string) string
@@ -474,6 +477,7 @@ func TestOCICredentials(t *testing.T) {
 			func(*fake.Server) string { return "file:///etc/passwd" }, fault.Policy, []string{"unsupported scheme"}},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
+			row(t)
 			p, o := newRegistry(t, "me:"+canary)
 			p.setenv("PATH", helper+string(os.PathListSeparator)+os.Getenv("PATH"))
 			other := fake.New(t)

@@ -121,6 +121,7 @@ func TestGoLogin(t *testing.T) {
 	t.Setenv("GOENV", "off")
 	t.Setenv("GOSUMDB", "off")
 	t.Setenv("PATH", dir)
+	row := testenv.Rows(t, "a login of a module proxy in the settings of Go or in a netrc file: Go gets it, or says what is missing, and no program runs", "")
 	inURL := strings.Replace(s.GoProxy(), "//", "//me:s3cret-canary@", 1)
 	for _, tt := range []struct{ name, proxy, netrc, home, auth, says string }{
 		{"in the address", inURL, "", dir, "", ""},
@@ -133,6 +134,7 @@ func TestGoLogin(t *testing.T) {
 		{"by git", s.GoProxy(), "", home, "git " + dir, "GOAUTH has the program git"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			row(t)
 			t.Setenv("GOPROXY", tt.proxy)
 			t.Setenv("NETRC", tt.netrc)
 			t.Setenv("HOME", tt.home)

@@ -195,6 +195,7 @@ func TestNPMCredentials(t *testing.T) {
 	t.Setenv("SOME_TOKEN", "from-variable")
 	t.Setenv("npm_config_//env.example.com/:_authToken", "env-token")
 	c := readNPMConfig(t, filepath.Join(root, "work"))
+	tried, held := 0, 0
 	for _, tt := range []struct{ url, registry, want string }{
 		{"https://r.example.com/npm/x", "", "Bearer r-token"},
 		{"https://r.example.com:443/npm/x", "", "Bearer r-token"},
@@ -241,8 +242,10 @@ func TestNPMCredentials(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := c.Credential(u, tt.registry)
-		if got.Authorization != tt.want {
+		if tried++; got.Authorization != tt.want {
 			t.Errorf("%s of %q: %q, want %q", tt.url, tt.registry, got.Authorization, tt.want)
+		} else {
+			held++
 		}
 		for _, secret := range []string{"token=", "secret", "r-token"} {
 			if strings.Contains(got.Name, secret) {
@@ -250,6 +253,7 @@ func TestNPMCredentials(t *testing.T) {
 			}
 		}
 	}
+	testenv.Held(t, "an address, and the credentials of .npmrc: it is sent the one that npm sends there, or none", "", tried, held)
 	u, _ := url.Parse("https://none.example.com/x")
 	if got := c.Credential(u, ""); !strings.Contains(got.Name, "NO_SUCH_TOKEN is not set") {
 		t.Errorf("a variable that is not set: %+v", got)
