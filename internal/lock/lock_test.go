@@ -347,7 +347,7 @@ func TestUnprintable(t *testing.T) {
 			t.Errorf("url with %s: %v", mark, err)
 		}
 	}
-	for _, s := range []string{"https://h\u202est.example/x", "https://host.example/\u200b", "https://host.example/\x9b"} {
+	for _, s := range []string{"https://h\u202est.example/x", "https://host.example/\u200b", "https://host.example/\x9b", "https://./x", "https://:8443/x"} {
 		if err := syntax.CheckURL(s); fault.Of(err) != fault.Usage {
 			t.Errorf("%q: %v", s, err)
 		}

@@ -187,7 +187,7 @@ func checkRedirect(from, to *url.URL, public bool) error {
 	switch {
 	case to.Scheme != "https" && to.Scheme != "http":
 		return fault.Errorf(fault.Policy, hint, "%s redirects to the scheme %s, which is not supported", redact.URL(from.String()), plain.Line(to.Scheme, 20))
-	case to.Hostname() == "":
+	case strings.Trim(to.Hostname(), ".") == "":
 		return fault.Errorf(fault.Policy, hint, "%s redirects to %s, which has no host", redact.URL(from.String()), redact.URL(to.String()))
 	case from.Scheme == "https" && to.Scheme == "http":
 		return fault.Errorf(fault.Policy, hint, "%s redirects from https to http: %s", redact.URL(from.String()), redact.URL(to.String()))

@@ -339,6 +339,7 @@ func FuzzRedirect(f *testing.F) {
 		{public, "http://files.example/c", false, false},
 		{public, "file:///etc/passwd", false, false},
 		{public, "https:///c", false, false},
+		{public, "https://./c", false, false},
 		{public, "javascript:x", false, false},
 		{public, "https://localhost/c", false, false},
 		{public, "https://a.localhost./c", false, false},
@@ -352,6 +353,7 @@ func FuzzRedirect(f *testing.F) {
 		{local, "https://files.example/c", true, false},
 		{local, "http://files.example/c", false, false},
 		{local, "http://10.0.0.1/c", false, false},
+		{local, "https://.", false, false},
 	}
 	for _, s := range seeds {
 		f.Add(s.from == public, s.location)

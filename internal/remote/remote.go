@@ -216,7 +216,7 @@ func (c *Client) parse(raw string) (*url.URL, error) {
 	default:
 		return nil, fault.Errorf(fault.Usage, "use an https:// URL", "%s: the scheme %s is not supported", redact.URL(raw), u.Scheme)
 	}
-	if u.Hostname() == "" {
+	if strings.Trim(u.Hostname(), ".") == "" {
 		return nil, fault.Errorf(fault.Usage, "use a URL of the form https://HOST/PATH", "%s has no host", redact.URL(raw))
 	}
 	if err := checkClear(u); err != nil {

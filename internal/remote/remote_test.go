@@ -466,6 +466,7 @@ func TestURLsThatAreNotFetched(t *testing.T) {
 		{"/relative", quick(), fault.Usage, "not a URL"},
 		{"", quick(), fault.Usage, "not a URL"},
 		{"https:///path", quick(), fault.Usage, "no host"},
+		{"https://./path", quick(), fault.Usage, "no host"},
 		{"https://user:hunter2@host:port/", quick(), fault.Usage, "not a URL"},
 		{"https:user:hunter2@host", quick(), fault.Usage, ""},
 		{"http://192.0.2.1/x?hunter2", quick(), fault.Policy, "must be https"},

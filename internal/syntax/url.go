@@ -26,7 +26,7 @@ func CheckURL(s string) error {
 			"the URL for host %s has credentials", u.Hostname())
 	}
 	switch {
-	case u.Host == "":
+	case strings.Trim(u.Hostname(), ".") == "": // a resolver may take a dot, or a port alone, for this machine
 		return fault.Errorf(fault.Usage, "use an https:// URL", "%q has no host", s)
 	case u.Scheme == "https":
 		return nil
