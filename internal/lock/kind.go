@@ -321,7 +321,7 @@ var http = Kind{
 		if f.URL == "" {
 			return errors.New("url is missing")
 		}
-		if u, err := url.Parse(f.URL); err != nil || syntax.CheckSeen(f.URL) != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+		if u, err := url.Parse(f.URL); err != nil || syntax.CheckSeen(f.URL) != nil || strings.Trim(u.Hostname(), ".") == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
 			return fmt.Errorf("url %q is not of the form https://HOST/…", redact.URL(f.URL))
 		}
 		return nil

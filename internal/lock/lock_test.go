@@ -186,6 +186,7 @@ func TestParseRefuses(t *testing.T) {
 		{"archive of npm", `name = "ts-proto", `, `name = "ts-proto", archive = "tar.gz", `, "a file of source npm must not have archive"},
 		{"url of a folder", "https://example.com/v1.4.0/lint.tar.gz", "file:///v1.4.0/lint.tar.gz", "is not of the form https://HOST/"},
 		{"url with credentials", "https://example.com/v1.4.0/lint.tar.gz", "https://me:secret@example.com/lint.tar.gz", "is not of the form https://HOST/"},
+		{"url without a host", "https://example.com/v1.4.0/lint.tar.gz", "https://./lint.tar.gz", "is not of the form https://HOST/"},
 		{"binary device", `"bin/lint"`, `"bin/aux.exe"`, "Windows"},
 		{"no binary", `binary = "bin/lint", `, "", "path is empty"},
 		{"file key leaves", `"lint.tar.gz" =`, `"../lint.tar.gz" =`, "leads out of its folder"},
