@@ -65,7 +65,7 @@ func TestReliability(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, top := range []string{"internal", "lockgen", "fetch", "prelude", "examples"} {
+	for _, top := range []string{"internal", "lockgen", "fetch", "prelude", "examples", "docs"} {
 		if err := filepath.WalkDir(filepath.Join(root, top), func(name string, d os.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(name, "_test.go") {
 				return err

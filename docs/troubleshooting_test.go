@@ -246,11 +246,13 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	commands := 0
+	row := testenv.Rows(t, "a kind of error: the whole message, word for word as docs/troubleshooting.md shows it", "")
 	for _, s := range sections(t, "troubleshooting.md") {
 		if len(s.blocks) == 0 {
 			continue
 		}
 		t.Run(s.anchor, func(t *testing.T) {
+			row(t)
 			w := newWorld(t, bin)
 			if do := prepare[s.anchor]; do != nil {
 				do(w)
