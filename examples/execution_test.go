@@ -224,7 +224,7 @@ func (g grid) worker(t *testing.T, name string, flags ...string) *process {
 	return g.start(t, append([]string{"worker", filepath.Join(g.folder, name), g.address, name}, flags...)...)
 }
 
-// A process of testdata/grid.py ends when its standard input does, and so with the test.
+// A process of remote/grid.py ends when its standard input does, and so with the test.
 type process struct {
 	t     *testing.T
 	stdin io.Closer
@@ -238,7 +238,7 @@ func (g grid) start(t *testing.T, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(g.python, append([]string{filepath.Join(bucktest.Root(t), "examples", "testdata", "grid.py")}, args...)...)
+	cmd := exec.Command(g.python, append([]string{filepath.Join(bucktest.Root(t), "examples", "remote", "grid.py")}, args...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

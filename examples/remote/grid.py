@@ -1,4 +1,7 @@
-"""Remote execution for a test: BuildGrid with its database, and workers for it.
+"""Remote execution on one machine: BuildGrid with its database, and workers for it.
+
+It is for tests, and to try out a configuration; there is no TLS, and anybody who reaches the
+address may use it. It needs Linux, and the packages buildgrid, pgserver and psycopg2-binary.
 
     grid.py server FOLDER ADDRESS
     grid.py worker FOLDER ADDRESS NAME [--hide FOLDER]... [--stall]
@@ -9,7 +12,7 @@ what it declares and the programs of this machine: no network, no variables but 
 empty folders in the place of the hidden ones. With --stall the worker takes one lease, says so,
 and does nothing more.
 
-Both end when their standard input does, so nothing outlives the test.
+Both end when their standard input does, so nothing outlives a test. FOLDER has to be there, and empty.
 """
 
 import argparse
