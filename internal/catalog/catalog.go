@@ -218,6 +218,13 @@ func (c *Catalog) Remote(remote string) string {
 	return ""
 }
 
+// RemoteVersion returns the version of a plugin for one of Buf's registry, whose versions
+// begin with v. The oldest end with a revision.
+func RemoteVersion(version string) string {
+	version, _, _ = strings.Cut(version, "-")
+	return strings.TrimPrefix(version, "v")
+}
+
 // Program returns the name of the plugin with this executable, or "". If there
 // are several, it is the one with the same name.
 func (c *Catalog) Program(file string) string {

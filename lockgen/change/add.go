@@ -84,6 +84,10 @@ func (a *adding) edit(ctx context.Context, c *change, data []byte, o resolve.Opt
 	a.o, a.c, a.data, a.specs, a.done, a.asked, a.entries = o, c, data, nil, nil, nil, nil
 	args := make([]string, len(a.args))
 	for i, spec := range a.args {
+		spec, err := a.ofBuf(spec)
+		if err != nil {
+			return nil, err
+		}
 		args[i] = a.library(spec)
 	}
 	for _, spec := range args { // report first what does not exist at all

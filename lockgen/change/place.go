@@ -25,7 +25,7 @@ import (
 // The arguments of add are names of plugins, or sources:
 //
 //	npm:NAME   pip:NAME[EXTRA,…]   cargo:NAME[FEATURE,…]   go:PACKAGE   github:OWNER/REPO   oci://HOST/REPO:TAG
-//	maven:GROUP:ARTIFACT[:CLASSIFIER]
+//	maven:GROUP:ARTIFACT[:CLASSIFIER]   buf.build/OWNER/NAME[:VERSION], of the catalogue
 //	@SCOPE/NAME is short for npm, HOST.TLD/PATH for a Go package
 //	https://… is the file for one platform, or a template for those of all
 //
@@ -82,6 +82,30 @@ func otherVersion(spec string) string {
 		return ""
 	}
 	return m[1] + "@" + m[2]
+}
+
+// ofBuf turns a plugin of Buf's registry, as buf.gen.yaml and Buf's pages name it, such as
+// buf.build/bufbuild/es:v2.2.0, into NAME or NAME@VERSION of the plugin that the catalogue
+// has for it. It returns anything else as it is.
+func (a *adding) ofBuf(spec string) (string, error) {
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(spec, "https://"), catalog.BufRegistry+"/")
+	if !ok {
+		return spec, nil
+	}
+	remote, version, _ := strings.Cut(strings.Replace(rest, "@", ":", 1), ":")
+	c := catalog.Builtin()
+	if err := c.Refused(remote); err != nil {
+		return "", err
+	}
+	name := c.Remote(remote)
+	if name == "" {
+		return spec, nil
+	}
+	a.UI.Say("%s/%s is the plugin %s of the catalogue", catalog.BufRegistry, remote, name)
+	if version = catalog.RemoteVersion(version); version != "" {
+		name += "@" + version
+	}
+	return name, nil
 }
 
 // named turns an argument of add into NAME or NAME@VERSION. If the catalogue

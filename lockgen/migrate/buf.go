@@ -189,8 +189,7 @@ func (b *bufFile) remote(u *Use, what string) bool {
 	if len(r.Makes) > 0 {
 		u.Makes = path.Base(name)
 	}
-	version, _, _ = strings.Cut(version, "-") // the oldest names contain a revision
-	u.Version = strings.TrimPrefix(version, "v")
+	u.Version = catalog.RemoteVersion(version)
 	return true
 }
 
