@@ -44,6 +44,7 @@ func (w *world) tells(status int, args ...string) {
 // shows it.
 func TestHostileText(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "makes every error of the program")
 	w := newWorld(t)
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o644); err != nil {

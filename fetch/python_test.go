@@ -269,6 +269,7 @@ func treeOf(w *world, name string) string {
 // TestPythonRelease: a plugin is locked for a series of Python; a patch release
 // that a wheel does not want is refused when it starts.
 func TestPythonRelease(t *testing.T) {
+	testenv.Real(t, "packs this machine's Python, and starts it")
 	python, version := machinePython(t)
 	out, err := exec.Command(python, "-I", "-S", "-c", `import sys; print("%d.%d.%d" % sys.version_info[:3])`).Output()
 	if err != nil {

@@ -85,6 +85,7 @@ func TestWarmRecord(t *testing.T) {
 // makes it good.
 func TestWarmTree(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "changes a folder of many files in every way")
 	w := newWorld(t)
 	program, tree := w.wide()
 	random := rand.New(rand.NewSource(11))

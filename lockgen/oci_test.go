@@ -159,6 +159,7 @@ func TestOCIZstdAndMirror(t *testing.T) {
 // numbers of the list of bad inputs.
 func TestOCIFails(t *testing.T) {
 	t.Parallel()
+	testenv.Real(t, "a repository for each way to fail")
 	const source = "oci://HOST/acme/tool:v{version}"
 	one := func(o *fake.OCI) fake.Desc { return o.Blob(file, "", []byte(linuxARM)) }
 	manifest := func(o *fake.OCI, layers ...fake.Desc) map[string]any {
