@@ -45,21 +45,15 @@ func TestRemoteExecution(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkouts := t.TempDir()
-	checkout := func(where, config string) *bucktest.Project {
-		dir := filepath.Join(checkouts, where)
-		bucktest.CopyRepo(t, dir)
-		bucktest.Write(t, dir, map[string]string{".buckconfig.local": config})
-		return bucktest.Open(t, dir, "v2")
-	}
-	remote := strings.ReplaceAll(read(t, filepath.Join(bucktest.Root(t), "examples", "remote", "buildgrid.buckconfig")), "localhost:50051", g.address)
-	local := checkout("local", "")
+	remote := g.config(t, "buildgrid", "localhost:50051")
+	local := checkout(t, filepath.Join(checkouts, "local"), "")
 	want := contents(t, local, generated)
 	worker := func(name string, flags ...string) *process {
 		return g.worker(t, name, append(flags, "--hide", home, "--hide", checkouts)...)
 	}
 
 	it := worker("first")
-	first := checkout("first", remote)
+	first := checkout(t, filepath.Join(checkouts, "first"), remote)
 	same := func(what string, p *bucktest.Project) {
 		t.Helper()
 		if diff := cmp.Diff(want, contents(t, p, generated)); diff != "" {
@@ -82,7 +76,7 @@ func TestRemoteExecution(t *testing.T) {
 	}
 	t.Logf("the worker ran %d actions", ran["protoc_descriptor"]["Re"]+ran["protoc_generate"]["Re"])
 
-	second := checkout("second/elsewhere", remote)
+	second := checkout(t, filepath.Join(checkouts, "second", "elsewhere"), remote)
 	same("from the cache", second)
 	expectCached(t, second, "protoc_generate", "fetch_plugin")
 
@@ -128,14 +122,7 @@ func TestRemoteExecution(t *testing.T) {
 		do         func(file string) error
 	}{
 		{"evicted", "the storage lacks it", os.Remove},
-		{"changed", "gives other bytes", func(file string) error {
-			data, err := os.ReadFile(file)
-			if err == nil && len(data) > 0 {
-				data[len(data)/2] ^= 1
-				err = os.WriteFile(file, data, 0o644)
-			}
-			return err
-		}},
+		{"changed", "gives other bytes", testenv.FlipBit},
 	} {
 		damage(row.do)
 		edit(first)
@@ -216,6 +203,18 @@ func startGrid(t *testing.T) grid {
 	}
 	t.Fatal("the service does not answer")
 	return grid{}
+}
+
+// config is a configuration of examples/remote, for this service in the place of the one
+// that the example names.
+func (g grid) config(t *testing.T, name, example string) string {
+	t.Helper()
+	data := read(t, filepath.Join(bucktest.Root(t), "examples", "remote", name+".buckconfig"))
+	config := strings.ReplaceAll(data, example, g.address)
+	if strings.Count(config, g.address) != 3 {
+		t.Fatalf("the example does not name %s three times:\n%s", example, data)
+	}
+	return config
 }
 
 // worker starts a worker of the service.

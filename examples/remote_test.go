@@ -19,17 +19,11 @@ import (
 func TestRemoteCache(t *testing.T) {
 	testenv.Real(t, "needs a remote cache from its registry")
 	bucktest.Need(t)
-	config := cacheConfig(t)
-	checkout := func(where string) *bucktest.Project {
-		dir := filepath.Join(t.TempDir(), where)
-		bucktest.CopyRepo(t, dir)
-		bucktest.Write(t, dir, map[string]string{".buckconfig.local": config})
-		return bucktest.Open(t, dir, "v2")
-	}
+	config := startGrid(t).config(t, "bazel-remote", "localhost:9092")
 	targets := []string{"build",
 		"//examples/typescript:ts-proto[all]", "//examples/typescript:protoc-gen-es", "//examples/typescript:protoc-gen-ts"}
 
-	first := checkout("first")
+	first := checkout(t, filepath.Join(t.TempDir(), "first"), config)
 	first.Must(targets...)
 	ran := executors(t, first)
 	if n := ran["protoc_generate"]["Local"]; n < 3 {
@@ -37,7 +31,7 @@ func TestRemoteCache(t *testing.T) {
 	}
 
 	// Its daemon finds no program by its name: what generates code brings its own.
-	second := checkout("second/elsewhere")
+	second := checkout(t, filepath.Join(t.TempDir(), "second", "elsewhere"), config)
 	t.Setenv("BUCK2", bucktest.Find())
 	t.Setenv("PATH", filepath.Join(second.Dir, "nothing"))
 	second.Must(targets...)
@@ -60,7 +54,7 @@ func TestRemoteCache(t *testing.T) {
 // a server and a client in Python and in Java is left to compile in a second checkout.
 func TestRemoteCacheCompiled(t *testing.T) {
 	dir := repository(t, "grpc", "g++", "python3", "javac", "jar", "java")
-	bucktest.Write(t, dir, map[string]string{".buckconfig.local": cacheConfig(t)})
+	bucktest.Write(t, dir, map[string]string{".buckconfig.local": startGrid(t).config(t, "bazel-remote", "localhost:9092")})
 	elsewhere := filepath.Join(t.TempDir(), "second", "elsewhere")
 	if err := os.CopyFS(elsewhere, os.DirFS(dir)); err != nil {
 		t.Fatal(err)
@@ -102,16 +96,13 @@ func expectCached(t *testing.T, p *bucktest.Project, categories ...string) {
 	}
 }
 
-// cacheConfig is the configuration of examples/remote for a cache that is started for the test.
-func cacheConfig(t *testing.T) string {
+// checkout copies the sources of this repository to dir, and opens them with a
+// configuration of their own.
+func checkout(t *testing.T, dir, config string) *bucktest.Project {
 	t.Helper()
-	address := startGrid(t).address
-	data := read(t, filepath.Join(bucktest.Root(t), "examples", "remote", "bazel-remote.buckconfig"))
-	config := strings.ReplaceAll(data, "localhost:9092", address)
-	if strings.Count(config, address) != 3 {
-		t.Fatalf("the example does not name localhost:9092 three times:\n%s", data)
-	}
-	return config
+	bucktest.CopyRepo(t, dir)
+	bucktest.Write(t, dir, map[string]string{".buckconfig.local": config})
+	return bucktest.Open(t, dir, "v2")
 }
 
 // Every configuration of examples/remote gives the execution platform that it

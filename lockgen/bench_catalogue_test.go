@@ -77,7 +77,7 @@ func BenchmarkColdCatalogue(b *testing.B) {
 		through, _ := url.Parse(line)
 		client.Transport = &http.Transport{Proxy: http.ProxyURL(through)}
 	}
-	lockgen := buildLockgen(b)
+	lockgen := buildProgram(b, ".")
 	files := func(lockfile string) []remoteFile { return catalogueFiles(b, lockfile) }
 	b.Run("ready", func(b *testing.B) { coldUpdate(b, lockgen, string(ready), env, client, files) })
 	b.Run("whole", func(b *testing.B) { coldUpdate(b, lockgen, strings.Join(whole, ""), env, client, files) })

@@ -157,7 +157,7 @@ func BenchmarkCold(b *testing.B) {
 		manifest += fmt.Sprintf("p%d = { version = \"1.0.0\", source = \"%s\", binary = \"bin/tool\" }\n", i, address)
 		locked = append(locked, remoteFile{address, int64(len(archives[fmt.Sprintf("/%d.tar.gz", i)]))})
 	}
-	coldUpdate(b, buildLockgen(b), manifest, os.Environ(), http.DefaultClient, func(string) []remoteFile { return locked })
+	coldUpdate(b, buildProgram(b, "."), manifest, os.Environ(), http.DefaultClient, func(string) []remoteFile { return locked })
 }
 
 // BenchmarkMemory reports the largest resident size of a process of each command, in
@@ -169,26 +169,11 @@ func BenchmarkMemory(b *testing.B) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		b.Skip("needs /proc")
 	}
-	lockgen, fetch := buildLockgen(b), filepath.Join(b.TempDir(), "fetch")
-	if out, err := exec.Command("go", "build", "-o", fetch, "../fetch").CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
-	own, many := b.TempDir(), b.TempDir()
-	for _, name := range []string{"plugins.toml", "plugins.lock.toml"} {
-		data, err := os.ReadFile(filepath.Join("..", name))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(own, name), data, 0o644)
-		}
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
+	lockgen, fetch := buildProgram(b, "."), buildProgram(b, "../fetch")
 	manifest, locked := manyArtifacts(10000)
-	for name, text := range map[string]string{"plugins.toml": manifest, "plugins.lock.toml": locked} {
-		if err := os.WriteFile(filepath.Join(many, name), []byte(text), 0o644); err != nil {
-			b.Fatal(err)
-		}
-	}
+	few, many := own(b), newPlace(b)
+	many.write("plugins.toml", manifest)
+	many.write("plugins.lock.toml", locked)
 	most := map[string]int64{}
 	run := func(metric, dir, cache string, command ...string) {
 		cmd := exec.Command(command[0], command[1:]...)
@@ -211,19 +196,19 @@ func BenchmarkMemory(b *testing.B) {
 		most[metric] = max(most[metric], <-peak)
 	}
 	for b.Loop() {
-		run("lockgen-version-MiB", own, "", lockgen, "version")
-		run("fetch-version-MiB", own, "", fetch, "version")
-		run("check-MiB", own, "", lockgen, "check")
-		run("check-many-MiB", many, "", lockgen, "check")
-		run("update-many-MiB", many, "", lockgen, "update")
-		run("list-MiB", own, "", lockgen, "list")
-		run("sbom-MiB", own, "", lockgen, "sbom")
-		run("report-MiB", own, "", lockgen, "report", "--html", "report.html", "--offline")
+		run("lockgen-version-MiB", few.dir, "", lockgen, "version")
+		run("fetch-version-MiB", few.dir, "", fetch, "version")
+		run("check-MiB", few.dir, "", lockgen, "check")
+		run("check-many-MiB", many.dir, "", lockgen, "check")
+		run("update-many-MiB", many.dir, "", lockgen, "update")
+		run("list-MiB", few.dir, "", lockgen, "list")
+		run("sbom-MiB", few.dir, "", lockgen, "sbom")
+		run("report-MiB", few.dir, "", lockgen, "report", "--html", "report.html", "--offline")
 		cache := b.TempDir()
-		run("get-cold-MiB", own, cache, fetch, "get", "node")
-		run("get-warm-MiB", own, cache, fetch, "get", "node")
-		run("verify-MiB", own, cache, fetch, "cache", "verify")
-		run("mirror-MiB", own, cache, lockgen, "mirror", "node", "--platform", "linux-x86_64", "--to", "oci-layout:"+filepath.Join(cache, "layout"))
+		run("get-cold-MiB", few.dir, cache, fetch, "get", "node")
+		run("get-warm-MiB", few.dir, cache, fetch, "get", "node")
+		run("verify-MiB", few.dir, cache, fetch, "cache", "verify")
+		run("mirror-MiB", few.dir, cache, lockgen, "mirror", "node", "--platform", "linux-x86_64", "--to", "oci-layout:"+filepath.Join(cache, "layout"))
 		if err := os.RemoveAll(cache); err != nil {
 			b.Fatal(err)
 		}
@@ -236,14 +221,14 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// buildLockgen builds the program and returns its path.
-func buildLockgen(b *testing.B) string {
+// buildProgram builds the program of a package and returns its path.
+func buildProgram(b *testing.B, pkg string) string {
 	b.Helper()
-	lockgen := filepath.Join(b.TempDir(), "lockgen")
-	if out, err := exec.Command("go", "build", "-o", lockgen, ".").CombinedOutput(); err != nil {
+	program := filepath.Join(b.TempDir(), "program")
+	if out, err := exec.Command("go", "build", "-o", program, pkg).CombinedOutput(); err != nil {
 		b.Fatalf("%v\n%s", err, out)
 	}
-	return lockgen
+	return program
 }
 
 // coldUpdate compares, in turn, a process of lockgen update that has nothing in

@@ -92,12 +92,14 @@ class Worker:
     def __init__(self, args):
         import grpc
         from buildgrid._protos.build.bazel.remote.execution.v2 import remote_execution_pb2, remote_execution_pb2_grpc
+        from buildgrid._protos.google.bytestream import bytestream_pb2, bytestream_pb2_grpc
         from buildgrid._protos.google.devtools.remoteworkers.v1test2 import bots_pb2, bots_pb2_grpc
 
         self.args = args
-        self.re, self.bots_pb2 = remote_execution_pb2, bots_pb2
+        self.grpc, self.re, self.bytes, self.bots_pb2 = grpc, remote_execution_pb2, bytestream_pb2, bots_pb2
         channel = grpc.insecure_channel(args.address, [("grpc.max_receive_message_length", -1)])
         self.bots = bots_pb2_grpc.BotsStub(channel)
+        self.reader = bytestream_pb2_grpc.ByteStreamStub(channel)
         self.cas = remote_execution_pb2_grpc.ContentAddressableStorageStub(channel)
         self.blobs = args.folder / "blobs"
         self.blobs.mkdir(parents=True)
@@ -156,14 +158,10 @@ class Worker:
         return file
 
     def stream(self, digest):
-        import grpc
-        from buildgrid._protos.google.bytestream import bytestream_pb2, bytestream_pb2_grpc
-
-        stub = bytestream_pb2_grpc.ByteStreamStub(grpc.insecure_channel(self.args.address))
-        name = f"blobs/{digest.hash}/{digest.size_bytes}"
+        request = self.bytes.ReadRequest(resource_name=f"blobs/{digest.hash}/{digest.size_bytes}")
         try:
-            return b"".join(r.data for r in stub.Read(bytestream_pb2.ReadRequest(resource_name=name)))
-        except grpc.RpcError as err:
+            return b"".join(r.data for r in self.reader.Read(request))
+        except self.grpc.RpcError as err:
             raise Missing(f"{digest.hash}: the storage lacks it ({err.code()})") from None
 
     def lay(self, digest, folder):

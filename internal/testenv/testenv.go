@@ -110,6 +110,16 @@ func Overlap() {
 	}
 }
 
+// FlipBit flips one bit in the middle of a file, unless that is empty.
+func FlipBit(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil || len(data) == 0 {
+		return err
+	}
+	data[len(data)/2] ^= 1
+	return os.WriteFile(file, data, 0o644)
+}
+
 // Program returns the path of a program of this machine. It skips the test where
 // none is on PATH, and where the one on PATH does not run: a proxy of rustup is
 // there without a toolchain behind it. With args it is run with these, else it is
